@@ -1,0 +1,74 @@
+# Everything a newcomer runs. Needs make and a Python of 3.11 or newer; Node comes with the Python packages.
+
+BIN := .venv/bin
+PY := $(BIN)/python
+PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python)
+JS := $(shell find js -name node_modules -prune -o -type f -print 2>/dev/null)
+SUITES := lint types unit kernel nbval vitest browser
+
+# What a user may have chosen for all notebooks, and ours must not show.
+CHOICES := ANTHROPIC_API_KEY GEMINI_API_KEY OPENAI_API_KEY OPENCLAW_GATEWAY_URL OPENCLAW_MODEL
+
+# The kernel of this environment, before any other of the same name that the user has.
+export JUPYTER_PREFER_ENV_PATH := 1
+unexport JUPYTER_PATH
+
+.PHONY: help lab demo test $(SUITES) bench clean
+
+help: ## what there is to run
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+lab: .venv/lab ## JupyterLab with the quickstart open
+	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/quickstart.ipynb
+
+demo: .venv/lab ## the quickstart here in the terminal, in under three minutes
+	@$(PY) notebooks/demo.py
+
+test: .venv/test ## every suite below, and a recap
+	@MAKE="$(MAKE)" $(PY) tests/tools/suites.py $(SUITES)
+
+lint: .venv/test ## style: ruff, tsc
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	PATH="$(abspath $(BIN)):$$PATH" npm --prefix js run lint
+
+types: .venv/test ## types: mypy --strict
+	$(BIN)/mypy
+
+unit: .venv/test ## pytest, without kernels and browsers
+	$(BIN)/pytest tests --ignore=tests/kernel --ignore=tests/browser
+
+kernel: .venv/test ## in real kernels, of three ipykernel versions
+	$(BIN)/pytest tests/kernel
+
+nbval: .venv/test ## the notebooks give what they have saved
+	env $(foreach name,$(CHOICES),-u $(name)) OPENCLAW_NB_RENDER=static $(BIN)/pytest --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg notebooks
+
+vitest: .venv/test ## the front end's own tests
+	PATH="$(abspath $(BIN)):$$PATH" npm --prefix js test
+
+browser: .venv/test ## in JupyterLab and Notebook 7, in Chromium
+	$(BIN)/pytest tests/browser
+
+bench: .venv/bench ## measurements, printed and kept under build/
+	$(PY) -m tests.bench
+
+clean: ## remove all that make has made
+	rm -rf .venv build dist openclaw_nb/static js/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# -- the environment: one folder, and an empty file in it for each set of packages that is installed ---------------
+
+.venv/made:
+	@for python in $(PYTHONS); do \
+	  if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	    echo "making .venv with $$("$$python" --version)"; \
+	    "$$python" -m venv .venv && touch $@; exit; \
+	  fi; \
+	done; \
+	echo "openclaw_nb needs Python 3.11 or newer, and '$(PYTHONS)' is not; say where one is: make PYTHON=/path/to/python" >&2; \
+	exit 1
+
+.venv/lab .venv/test .venv/bench: .venv/%: .venv/made pyproject.toml $(JS)
+	@echo "installing into .venv; the first time takes a minute or two"
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-compile -e '.[$*]'
+	@touch $@

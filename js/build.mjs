@@ -1,0 +1,32 @@
+// Builds src/ into openclaw_nb/static/: the style sheet, one module per widget, and the loader that finds them.
+import { createHash } from "node:crypto";
+import { mkdir, readFile, readdir } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+const src = fileURLToPath(new URL("src", import.meta.url));
+const out = fileURLToPath(new URL("../openclaw_nb/static", import.meta.url));
+const common = { bundle: true, minify: true, format: "esm", target: "es2022", charset: "utf8", logLevel: "warning" };
+// The parser's own assertions would only tell the page's console that a text is not well-formed.
+common.pure = ["console.assert"];
+
+await mkdir(out, { recursive: true });
+await build({ ...common, entryPoints: [`${src}/view.css`], outdir: out });
+const css = (await readFile(`${out}/view.css`, "utf8")).trim();
+
+const widgets = (await readdir(src)).filter((name) => name.endsWith(".ts") && name !== "loader.ts");
+await build({
+  ...common,
+  entryPoints: widgets.map((name) => `${src}/${name}`),
+  outdir: out,
+  define: { __CSS__: JSON.stringify(css) },
+});
+
+// The loader knows the library by its content, so a page that met another version never takes the wrong one.
+const hash = createHash("sha256").update(await readFile(`${out}/stream.js`)).digest("hex").slice(0, 12);
+await build({
+  ...common,
+  entryPoints: [`${src}/loader.ts`],
+  outdir: out,
+  define: { __HASH__: JSON.stringify(hash) },
+});

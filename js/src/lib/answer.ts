@@ -1,0 +1,122 @@
+/** What is known of one run: its text, steps and state, put together from messages that may come twice or not at all. */
+
+export interface Step {
+  key: string;
+  title: string;
+  text: string;
+  tokens: number;
+  seconds: number | null;
+}
+
+const FINAL = new Set(["done", "stopped", "failed"]);
+const FACTS = ["status", "words", "level", "tokens", "seconds"] as const;
+
+type Fields = Record<string, unknown>;
+
+const string = (value: unknown, otherwise: string): string => (typeof value === "string" ? value : otherwise);
+const number = (value: unknown, otherwise: number): number =>
+  typeof value === "number" && Number.isFinite(value) ? value : otherwise;
+
+/** Offsets and lengths are UTF-16 code units, as in any JavaScript string. */
+export class Answer {
+  text = "";
+  steps = new Map<string, Step>();
+  status = "waiting";
+  words = "";
+  level = "";
+  tokens = 0;
+  private seconds = 0;
+  private heardAt: number;
+  private mark: { tokens: number; seconds: number } | null = null;
+
+  /** `now` gives milliseconds of a monotonic clock: this machine's and the kernel's wall clocks may differ. */
+  constructor(private readonly now: () => number = () => performance.now()) {
+    this.heardAt = now();
+  }
+
+  get final(): boolean {
+    return FINAL.has(this.status);
+  }
+
+  /** Length of all the steps' text. */
+  get stepsLength(): number {
+    let sum = 0;
+    for (const step of this.steps.values()) sum += step.text.length;
+    return sum;
+  }
+
+  /** Seconds since the run was sent; stands still once it ended. */
+  get elapsed(): number {
+    return this.final ? this.seconds : this.seconds + (this.now() - this.heardAt) / 1000;
+  }
+
+  /** Tokens per second since text was first seen here, or 0 where it is too early to tell. */
+  get rate(): number {
+    if (!this.mark) return 0;
+    const seconds = this.elapsed - this.mark.seconds;
+    return seconds < 0.5 ? 0 : (this.tokens - this.mark.tokens) / seconds;
+  }
+
+  /** Take one message. False when text before it is missing, and the message was therefore dropped. */
+  apply(message: unknown): boolean {
+    if (typeof message !== "object" || message === null) return true;
+    const fields = message as Fields;
+    switch (fields.kind) {
+      case "delta":
+        return this.grow(number(fields.offset, 0), string(fields.text, ""), number(fields.tokens, 0));
+      case "step":
+        return this.growStep(fields);
+      case "state":
+        this.learn(fields);
+        return true;
+      default:
+        return true;
+    }
+  }
+
+  /** Take the model's synced state: whole text and steps, as of one moment. */
+  absorb(get: (name: string) => unknown): void {
+    const steps = get("steps");
+    for (const step of Array.isArray(steps) ? steps : []) this.growStep({ ...(step as Fields), offset: 0 });
+    this.learn(Object.fromEntries(FACTS.map((name) => [name, get(name)])));
+    this.grow(0, string(get("text"), ""), 0);
+  }
+
+  private grow(offset: number, text: string, tokens: number): boolean {
+    const have = this.text.length;
+    if (offset > have) return false;
+    this.tokens = Math.max(this.tokens, tokens);
+    if (offset + text.length > have) this.text += text.slice(have - offset);
+    if (this.text && !this.mark) this.mark = { tokens: this.tokens, seconds: this.elapsed };
+    return true;
+  }
+
+  private growStep(fields: Fields): boolean {
+    const key = string(fields.key, "");
+    const known = this.steps.get(key);
+    const offset = number(fields.offset, 0);
+    const before = known?.text ?? "";
+    if (offset > before.length) return false;
+    const text = string(fields.text, "");
+    this.steps.set(key, {
+      key,
+      title: string(fields.title, known?.title ?? ""),
+      text: before.slice(0, offset) + text,
+      tokens: number(fields.tokens, known?.tokens ?? 0),
+      seconds: typeof fields.seconds === "number" ? fields.seconds : (known?.seconds ?? null),
+    });
+    return true;
+  }
+
+  private learn(fields: Fields): void {
+    if (this.final && !FINAL.has(string(fields.status, ""))) return;
+    this.status = string(fields.status, this.status);
+    this.words = string(fields.words, this.words);
+    this.level = string(fields.level, this.level);
+    this.tokens = Math.max(this.tokens, number(fields.tokens, 0));
+    if (typeof fields.seconds === "number") {
+      this.seconds = fields.seconds;
+      this.heardAt = this.now();
+    }
+  }
+}

@@ -1,0 +1,103 @@
+/** The live view of one run: one answer per widget model, and any number of views that show it. */
+
+import { Announcer } from "./lib/announce";
+import { Answer } from "./lib/answer";
+import type { Model } from "./lib/model";
+import { View } from "./lib/view";
+
+declare const __CSS__: string;
+
+const TICK = 200; // ms between two looks at the clock of the foot
+const PATIENCE = 500; // ms before missing text is asked for again
+
+/** Start listening. `early` are the messages that came while this module was being fetched, oldest first. */
+export function attach(model: Model, early: unknown[] = []) {
+  const answer = new Answer();
+  const announcer = new Announcer();
+  const views = new Set<View>();
+  let frame = 0;
+  let ticker: ReturnType<typeof setInterval> | undefined;
+  let asked = -Infinity;
+  let stopping = false;
+
+  function ask(): void {
+    asked = performance.now();
+    model.send({ kind: "sync", have: answer.text.length, steps: answer.stepsLength });
+  }
+
+  function draw(): void {
+    frame = 0;
+    const busy = [...views].filter((view) => view.update(answer, stopping));
+    if (busy.length) changed();
+  }
+
+  function changed(): void {
+    announcer.tell(answer);
+    if (answer.final) clearInterval(ticker);
+    if (views.size) frame ||= requestAnimationFrame(draw);
+  }
+
+  function take(message: unknown): void {
+    if (!answer.apply(message) && performance.now() - asked > PATIENCE) ask();
+    changed();
+  }
+
+  function absorb(): void {
+    answer.absorb((name) => model.get(name));
+    changed();
+  }
+
+  function stop(): void {
+    stopping = true;
+    model.send({ kind: "stop" });
+    for (const view of views) view.tick(answer, stopping);
+  }
+
+  function render(el: HTMLElement): () => void {
+    installStyle();
+    const view = new View(String(model.get("into") ?? ""), stop);
+    views.add(view);
+    el.append(view.root);
+    changed();
+    if (!answer.final) ticker ??= setInterval(() => views.forEach((each) => each.tick(answer, stopping)), TICK);
+    const keep = keeper(el, view.root);
+    return () => {
+      views.delete(view);
+      if (answer.final) keep();
+    };
+  }
+
+  function dispose(): void {
+    cancelAnimationFrame(frame);
+    clearInterval(ticker);
+  }
+
+  absorb();
+  early.forEach(take);
+  model.on("msg:custom", take);
+  model.on("change", absorb);
+  ask();
+  return { render, dispose };
+}
+
+/**
+ * What keeps a finished answer on the page after its widget is gone. Python replaces the display first, and then
+ * the old place is no longer part of the page; a page reloaded in mid-run does not get that message.
+ */
+function keeper(el: HTMLElement, root: HTMLElement): () => void {
+  let place: HTMLElement | null = null;
+  requestAnimationFrame(() => (place = el.parentElement));
+  return () => {
+    if (!place?.isConnected) return;
+    place.append(root);
+    // JupyterLab hides the place of a widget that is gone.
+    setTimeout(() => place?.classList.remove("lm-mod-hidden"));
+  };
+}
+
+function installStyle(): void {
+  const id = "ocnb-style";
+  const style = document.getElementById(id) ?? document.head.appendChild(document.createElement("style"));
+  style.id = id;
+  if (style.textContent !== __CSS__) style.textContent = __CSS__;
+}

@@ -1,0 +1,37 @@
+import { afterEach, expect, it, vi } from "vitest";
+import loader from "../src/loader";
+import { TestModel } from "./helpers";
+
+const page = globalThis as unknown as Record<string, unknown>;
+
+afterEach(() => {
+  delete page["openclaw_nb:test"];
+  vi.restoreAllMocks();
+});
+
+it("hands the messages that came early to a library fetched once for all models", async () => {
+  let ready: (library: unknown) => void = () => {};
+  page["openclaw_nb:test"] = new Promise((resume) => (ready = resume));
+  const attached: unknown[][] = [];
+  const model = new TestModel();
+  const widget = loader();
+  const close = widget.initialize({ model });
+  model.receive("early");
+  const render = widget.render({ model, el: document.createElement("div") });
+  ready({ attach: (_: unknown, early: unknown[]) => (attached.push(early), { render: () => "shown", dispose() {} }) });
+  expect(await render).toBe("shown");
+  model.receive("late");
+  expect(attached).toEqual([["early"]]);
+  await close();
+});
+
+it("shows the plain text of the model where there is no library", async () => {
+  page["openclaw_nb:test"] = Promise.reject(new Error("no library"));
+  const model = new TestModel({ text: "some <b>text</b>" });
+  const widget = loader();
+  widget.initialize({ model });
+  const el = document.createElement("div");
+  await widget.render({ model, el });
+  expect(el.innerHTML).toBe("some &lt;b&gt;text&lt;/b&gt;");
+  expect(page["openclaw_nb:test"]).toBeUndefined();
+});

@@ -1,0 +1,205 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { attach } from "../src/stream";
+import { frame, TestModel } from "./helpers";
+
+const INITIAL = { text: "", steps: [], status: "waiting", words: "", level: "level 2 standard", tokens: 0, seconds: 0, into: "" };
+const delta = (offset: number, text: string, tokens = 1) => ({ kind: "delta", offset, text, tokens });
+const state = (status: string, words = "", rest = {}) => ({ kind: "state", status, words, ...rest });
+
+let shownViews: { render(el: HTMLElement): () => void; dispose(): void }[] = [];
+
+function start(model: TestModel, early: unknown[] = []) {
+  const stream = attach(model, early);
+  shownViews.push(stream);
+  return stream;
+}
+
+function place(): HTMLElement {
+  return document.body.appendChild(document.createElement("div"));
+}
+
+beforeEach(() => {
+  document.body.replaceChildren();
+});
+afterEach(() => {
+  for (const stream of shownViews) stream.dispose();
+  shownViews = [];
+});
+
+describe("losing nothing", () => {
+  it("says what it has when it attaches", () => {
+    const model = new TestModel({ ...INITIAL, text: "ab🐍", status: "streaming" });
+    start(model);
+    expect(model.sent).toEqual([{ kind: "sync", have: 4, steps: 0 }]);
+  });
+
+  it("takes the messages that came before it", async () => {
+    const model = new TestModel({ ...INITIAL });
+    const el = place();
+    start(model, [delta(0, "one "), delta(4, "two")]).render(el);
+    await frame();
+    expect(model.sent[0]).toMatchObject({ have: 7 });
+    expect(el.querySelector(".ocnb-answer")?.textContent).toContain("one tw");
+  });
+
+  it("asks again for what is missing, but not with every message", async () => {
+    const model = new TestModel({ ...INITIAL });
+    const now = vi.spyOn(performance, "now").mockReturnValue(0);
+    start(model);
+    now.mockReturnValue(1000);
+    for (let at = 10; at < 20; at += 1) model.receive(delta(at, "x"));
+    expect(model.sent.slice(1)).toEqual([{ kind: "sync", have: 0, steps: 0 }]);
+    now.mockReturnValue(2000);
+    model.receive(delta(20, "x"));
+    expect(model.sent.length).toBe(3);
+    now.mockRestore();
+  });
+
+  it("takes a full state at any time", async () => {
+    const model = new TestModel({ ...INITIAL });
+    const el = place();
+    start(model).render(el);
+    model.receive(delta(50, "lost"));
+    model.sync({ text: "the whole answer.\n\n", status: "streaming", tokens: 4 });
+    await frame();
+    expect(el.querySelector(".ocnb-answer")?.textContent).toBe("the whole answer.");
+  });
+});
+
+describe("views", () => {
+  it("are equal, however late the second is", async () => {
+    const model = new TestModel({ ...INITIAL });
+    const stream = start(model);
+    const [first, second] = [place(), place()];
+    stream.render(first);
+    model.receive({ kind: "step", key: "a", title: "plan", offset: 0, text: "think", tokens: 3, seconds: 0.4 });
+    model.receive(delta(0, "# Head\n\ntext with `code` and\n\n```python\nx = 1\n"));
+    await frame();
+    await frame();
+    stream.render(second);
+    model.receive(delta(52, "y = 2\n```\n\nend"));
+    await frame();
+    await frame();
+    expect(second.innerHTML).toBe(first.innerHTML);
+    expect(first.querySelector(".ocnb-code")).not.toBeNull();
+  });
+
+  it("stop together, at once, and only once", async () => {
+    const model = new TestModel({ ...INITIAL, status: "streaming" });
+    const stream = start(model);
+    const [first, second] = [place(), place()];
+    stream.render(first);
+    stream.render(second);
+    await frame();
+    const buttons = [first, second].map((el) => el.querySelector<HTMLButtonElement>(".ocnb-end button")!);
+    buttons[0]!.click();
+    expect(buttons.map((button) => button.disabled)).toEqual([true, true]);
+    expect(second.querySelector(".ocnb-state")?.textContent).toBe("stopping");
+    buttons[1]!.click();
+    expect(model.sent.filter((message) => message.kind === "stop").length).toBe(1);
+  });
+
+  it("keep a finished answer on the page when the widget goes, and nothing else", async () => {
+    const model = new TestModel({ ...INITIAL, status: "streaming", text: "kept" });
+    const stream = start(model);
+    const [output, closed] = [place(), place()];
+    const [el, other] = [output, closed].map((parent) => parent.appendChild(document.createElement("div")));
+    const [leave, leaveEarly] = [stream.render(el!), stream.render(other!)];
+    await frame();
+    await frame();
+    leaveEarly();
+    other!.remove();
+    model.receive(state("done"));
+    await frame();
+    el!.remove();
+    leave();
+    expect(output.querySelector(".ocnb-answer")?.textContent).toBe("kept");
+    expect(closed.textContent).toBe("");
+  });
+});
+
+describe("the foot", () => {
+  async function foot(...messages: unknown[]): Promise<HTMLElement> {
+    const model = new TestModel({ ...INITIAL });
+    const el = place();
+    start(model).render(el);
+    messages.forEach((message) => model.receive(message));
+    await frame();
+    await frame();
+    return el.querySelector<HTMLElement>(".ocnb-foot")!;
+  }
+
+  const words = (el: HTMLElement) => [...el.children].map((cell) => cell.textContent).filter(Boolean);
+
+  it("says what is going on", async () => {
+    const el = await foot(state("streaming", "", { seconds: 6.2, tokens: 1412 }));
+    expect(words(el)).toEqual(["streaming", "level 2 standard", "1,412 tokens", "6.2 s", "Stop"]);
+    expect(el.dataset.tone).toBe("");
+  });
+
+  it("says what is safe while the link is away, in Python's words", async () => {
+    const el = await foot(delta(0, "a", 412), state("reconnecting", "reconnecting, attempt 2 of 5"));
+    expect(words(el)).toEqual(["reconnecting, attempt 2 of 5", "412 tokens are safe", "Stop"]);
+    expect(el.dataset.tone).toBe("warn");
+  });
+
+  it.each([
+    ["done", "", "done", "ok"],
+    ["stopped", "stopped by you", "stopped by you", "stop"],
+    ["failed", "no model: connection refused", "no model: connection refused", "bad"],
+  ])("ends with %s", async (status, said, shown, tone) => {
+    const el = await foot(delta(0, "a", 1), state(status, said, { seconds: 125 }));
+    expect(words(el)[0]).toBe(shown);
+    expect(words(el)).toContain("2 min 05 s");
+    expect(words(el)).toContain("1 token");
+    expect(el.dataset.tone).toBe(tone);
+    expect(el.querySelector("button")?.hidden).toBe(true);
+  });
+
+  it("shows hostile words as words", async () => {
+    const el = await foot(state("failed", "<img src=x onerror=1>"), { kind: "step", key: "<b>", title: "<i>", offset: 0, text: "<script>" });
+    expect(el.parentElement!.querySelector("img,script,i")).toBeNull();
+    expect(words(el)[0]).toBe("<img src=x onerror=1>");
+  });
+});
+
+describe("for a screen reader", () => {
+  it("announces states, never tokens, and once for all views", async () => {
+    const model = new TestModel({ ...INITIAL });
+    const stream = start(model);
+    stream.render(place());
+    stream.render(place());
+    const said: string[] = [];
+    const observer = new MutationObserver((records) => {
+      for (const { target, addedNodes } of records) {
+        if ((target as HTMLElement).hasAttribute("aria-live")) said.push(...[...addedNodes].map((node) => node.textContent!));
+      }
+    });
+    observer.observe(document.body, { childList: true, subtree: true });
+    for (const message of [
+      state("streaming"), delta(0, "one "), delta(4, "two "), state("reconnecting", "reconnecting, attempt 1 of 5"),
+      delta(8, "three", 3), state("streaming"), state("done"),
+    ]) {
+      model.receive(message);
+      await frame();
+    } // prettier-ignore
+    await frame();
+    observer.disconnect();
+    expect(said).toEqual(["answer started", "reconnecting, attempt 1 of 5", "answer started", "answer done, 3 tokens"]);
+    expect(document.querySelectorAll("[aria-live]").length).toBe(1);
+  });
+
+  it("says of the answer what it is and whether it grows", async () => {
+    const model = new TestModel({ ...INITIAL, status: "streaming", into: "plan" });
+    const el = place();
+    start(model).render(el);
+    await frame();
+    const region = el.querySelector(".ocnb-answer")!;
+    expect(region.getAttribute("role")).toBe("region");
+    expect(region.getAttribute("aria-label")).toBe("answer, goes to plan");
+    expect(region.getAttribute("aria-busy")).toBe("true");
+    model.receive(state("done"));
+    await frame();
+    expect(region.getAttribute("aria-busy")).toBe("false");
+  });
+});

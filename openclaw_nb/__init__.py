@@ -1,0 +1,104 @@
+"""The public names, each imported when first asked for, and the hooks of `%load_ext openclaw_nb`."""
+
+from __future__ import annotations
+
+import logging
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .version import __version__
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from .agent import OpenClawAgent
+    from .client import OpenClawClient
+    from .errors import (
+        AuthError,
+        ConfigError,
+        ConnectionLost,
+        ModelError,
+        OpenClawError,
+        ProtocolError,
+        RequestError,
+        RunError,
+        RunTimeout,
+        SnapshotError,
+    )
+    from .gateway import Gateway
+    from .run import Result, Run
+    from .runtime import Runtime
+    from .snapshots import SnapshotStore
+    from .widgets.stream import StreamView
+
+__all__ = [
+    "AuthError",
+    "ConfigError",
+    "ConnectionLost",
+    "Gateway",
+    "ModelError",
+    "OpenClawAgent",
+    "OpenClawClient",
+    "OpenClawError",
+    "ProtocolError",
+    "RequestError",
+    "Result",
+    "Run",
+    "RunError",
+    "RunTimeout",
+    "Runtime",
+    "SnapshotError",
+    "SnapshotStore",
+    "StreamView",
+    "__version__",
+    "load_ipython_extension",
+    "unload_ipython_extension",
+]
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())  # what to show of the log is the user's choice
+
+_HOMES = {
+    "AuthError": "errors",
+    "ConfigError": "errors",
+    "ConnectionLost": "errors",
+    "Gateway": "gateway",
+    "ModelError": "errors",
+    "OpenClawAgent": "agent",
+    "OpenClawClient": "client",
+    "OpenClawError": "errors",
+    "ProtocolError": "errors",
+    "RequestError": "errors",
+    "Result": "run",
+    "Run": "run",
+    "RunError": "errors",
+    "RunTimeout": "errors",
+    "Runtime": "runtime",
+    "SnapshotError": "errors",
+    "SnapshotStore": "snapshots",
+    "StreamView": "widgets.stream",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def load_ipython_extension(shell: InteractiveShell) -> None:
+    """What `%load_ext openclaw_nb` calls."""
+    from .magics import load
+
+    load(shell)
+
+
+def unload_ipython_extension(shell: InteractiveShell) -> None:
+    """What `%unload_ext openclaw_nb` calls."""
+    from .magics import unload
+
+    unload(shell)

@@ -1,0 +1,314 @@
+"""OpenClawClient, one user of one gateway: it connects, sends, listens, and comes back after a cut."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import os
+import sys
+import threading
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from . import seams
+from .config import AgentURI
+from .errors import ConfigError, ConnectionLost, OpenClawError, RequestError
+from .flights import Flight, failed
+from .inflight import InFlight
+from .link import Link, Retry
+from .protocol.frames import encode
+from .protocol.session import ClientSession, Happened, Hello, Reply
+from .reasoning.levels import decide
+from .run import Delta, Run, RunEvent
+from .version import __version__
+
+__all__ = ["OpenClawClient"]
+
+log = logging.getLogger("openclaw_nb")
+
+F = TypeVar("F", bound=Callable[..., None])
+T = TypeVar("T")
+
+
+class OpenClawClient:
+    """A client of one gateway. ``await client.connect(uri)``, then ``client.send(prompt)`` gives a Run.
+
+    Durations are seconds. ``streaming`` False gives the text in one piece at the end. ``token_interval`` is the
+    least time between two updates of a view; a batch leaves the gateway when it holds ``token_batch_size``
+    tokens or has waited ``token_batch_delay``. After a cut it tries ``max_reconnect_attempts`` times, at once,
+    then after ``reconnect_delay``, doubling, with jitter; runs go on at the exact character.
+
+    Events, by ``client.on(name, function)``: ``token`` (text), ``error`` (OpenClawError), ``reconnect``
+    (attempt), ``reconnected`` (). ``token`` None takes ``OPENCLAW_GATEWAY_TOKEN`` from the environment.
+    """
+
+    def __init__(
+        self,
+        streaming: bool = True,
+        token_interval: float = 0.05,
+        auto_reconnect: bool = True,
+        max_reconnect_attempts: int = 5,
+        reconnect_delay: float = 1.0,
+        token_batch_size: int = 10,
+        token_batch_delay: float = 0.02,
+        token: str | None = None,
+    ) -> None:
+        self.streaming = streaming
+        self.token_interval = token_interval
+        self.auto_reconnect = auto_reconnect
+        self.max_reconnect_attempts = max_reconnect_attempts
+        self.reconnect_delay = reconnect_delay
+        self.token_batch_size = token_batch_size
+        self.token_batch_delay = token_batch_delay
+        self.uri = ""
+        self._secret = token
+        self._url = ""
+        self._session = ClientSession(token=None, version=__version__, platform=sys.platform)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: int | None = None
+        self._link: Link | None = None
+        self._runs = InFlight("", self._session, self._linked, self._pace)
+        self._away = False
+        self._handlers: defaultdict[str, list[tuple[contextvars.Context, Callable[..., None]]]] = defaultdict(list)
+
+    def __repr__(self) -> str:
+        state = "connected" if self.connected else "not connected"
+        return f"<OpenClawClient {self.uri or '(no address)'} {state}, {len(self._runs)} runs in flight>"
+
+    @property
+    def connected(self) -> bool:
+        return self._link is not None and self._link.up
+
+    # -- what users call -------------------------------------------------------------------------
+
+    def on(self, event: str, handler: F) -> F:
+        """Call ``handler`` on every ``event``; what it prints goes to the cell that called this."""
+        if event not in _EVENTS:
+            raise ConfigError(f"there is no event {event!r}; there are {', '.join(_EVENTS)}")
+        self._handlers[event].append((contextvars.copy_context(), handler))
+        return handler
+
+    async def connect(self, uri: str = "agent://local") -> None:
+        """Connect, or raise: AuthError, ConnectionLost, ProtocolError, or ConfigError for the address itself."""
+        address = AgentURI.parse(uri)
+        if address.url is None:
+            runtime = await asyncio.to_thread(seams.local_runtime)
+            url, token = await asyncio.to_thread(runtime.gateway_address)
+        else:
+            url, token = address.url, self._secret or os.environ.get("OPENCLAW_GATEWAY_TOKEN")
+        await self.close()
+        self.open(uri, url, token)
+        try:
+            await self.hello()
+        except BaseException:
+            await self.close()
+            raise
+
+    def open(self, uri: str, url: str, token: str | None) -> None:
+        """Begin to connect on the running loop and return at once; what is sent meanwhile waits for it."""
+        self.uri, self._url = uri, url
+        self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
+        self._session = ClientSession(token=token, version=__version__, platform=sys.platform)
+        self._runs = InFlight(uri, self._session, self._linked, self._pace)
+        self._dial()
+
+    async def hello(self) -> Hello:
+        """What the gateway said when it let us in, now or when it does; the error when it does not."""
+        return await self._here(self._linked().hello())
+
+    async def reconnect(self) -> None:
+        """Drop the link, if there is one, and connect again at once; runs in flight go on."""
+        await self._here(self._reconnect())
+
+    async def close(self) -> None:
+        """Leave. Runs in flight end here as failed; the gateway goes on with them."""
+        if self._loop is not None and self._loop.is_running():
+            await self._here(self._leave())
+        else:
+            self._link = None  # its loop has ended, and its task with it
+            self.given_up(ConnectionLost(_CLOSED))
+
+    async def __aenter__(self) -> OpenClawClient:
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.close()
+
+    def send(
+        self,
+        prompt: str,
+        *,
+        session: str = "main",
+        level: int | str | None = None,
+        idempotency_key: str | None = None,
+        attachments: Sequence[Mapping[str, Any]] = (),
+        agent: str = "main",
+        model: str | None = None,
+        timeout: float | None = None,
+        level_reason: str = "",
+    ) -> Run:
+        """Send one message and return its Run at once. From any thread. ConfigError for what cannot be sent.
+
+        ``timeout`` in seconds ends the run with RunTimeout. A repeated ``idempotency_key`` is the same run:
+        one call of the model, however often it is sent.
+        """
+        loop = self._loop
+        if loop is None or self._link is None:
+            raise ConnectionLost(_NOT_CONNECTED)
+        if not session or not agent or ":" in agent:
+            raise ConfigError(f"a session and an agent need a name, an agent one without a colon, not {agent!r}")
+        decision = decide(level="auto" if level is None else level)
+        run_id = idempotency_key or uuid.uuid4().hex
+        if (known := self._runs.find(run_id)) is not None:
+            if known.prompt != prompt:
+                raise RequestError("this idempotency key was already used for another message")
+            return known
+        run = Run(
+            run_id, prompt=prompt, session=session, level=int(decision.level), level_reason=level_reason,
+            model=model or "", agent=agent, cancel=self._cancel, feeder=self._thread,
+        )  # fmt: skip
+        params: dict[str, Any] = {
+            "sessionKey": f"agent:{agent}:{session}", "message": prompt, "idempotencyKey": run_id,
+            "thinking": decision.level.thinking,
+        }  # fmt: skip
+        if attachments:
+            params["attachments"] = list(attachments)
+        if model is not None:
+            params["model"] = model
+        _check(params)
+        run.subscribe(self._token)
+        flight = Flight(run, params, streaming=self.streaming, timeout=timeout)
+        self._runs.add(flight)
+        try:
+            loop.call_soon_threadsafe(self._launch, flight)
+        except RuntimeError:
+            self._runs.end(flight, failed(error := ConnectionLost(_LOOP_ENDED)))
+            raise error from None
+        return run
+
+    async def request(self, method: str, params: Mapping[str, Any] | None = None) -> Any:
+        """Call any method of the gateway; its payload, or RequestError."""
+        return await self._here(self._request(method, dict(params or {})))
+
+    # -- on the loop this client lives on --------------------------------------------------------
+
+    async def _here(self, work: Coroutine[Any, Any, T]) -> T:
+        """Await ``work`` on that loop, from whichever loop one is on."""
+        loop = self._loop
+        if loop is asyncio.get_running_loop():
+            return await work
+        if loop is None or not loop.is_running():
+            work.close()
+            raise ConnectionLost(_NOT_CONNECTED if loop is None else _LOOP_ENDED)
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, loop))
+
+    async def _reconnect(self) -> None:
+        link = self._linked()
+        if link.ended:
+            link = self._dial()
+        else:
+            link.again()
+        await link.hello()
+
+    async def _leave(self) -> None:
+        link, self._link = self._link, None
+        self.given_up(ConnectionLost(_CLOSED))
+        if link is not None:
+            await link.close()
+
+    async def _request(self, method: str, params: dict[str, Any]) -> Any:
+        link = self._linked()
+        await link.hello()
+        answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        link.post(method, params, lambda reply: None if answer.done() else answer.set_result(reply))
+        reply = await answer
+        if reply.error is not None:
+            raise reply.error
+        return reply.payload
+
+    # -- what the link tells ---------------------------------------------------------------------
+
+    def _dial(self) -> Link:
+        retry = Retry(self.auto_reconnect, self.max_reconnect_attempts, self.reconnect_delay)
+        self._link = Link(self.uri, self._url, self._session, retry, self)
+        return self._link
+
+    def _linked(self) -> Link:
+        if self._link is None:
+            raise ConnectionLost(_NOT_CONNECTED)
+        return self._link
+
+    def happened(self, event: Happened) -> None:
+        if isinstance(event, Hello):
+            self._runs.up()
+            if self._away:
+                self._away = False
+                self._emit("reconnected")
+        else:
+            self._runs.happened(event)
+
+    def cut(self, error: OpenClawError) -> None:
+        self._emit("error", error)
+
+    def retrying(self, attempt: int) -> None:
+        self._away = True
+        self._runs.wait(f"reconnecting, attempt {attempt} of {self.max_reconnect_attempts}")
+        self._emit("reconnect", attempt)
+
+    def given_up(self, error: OpenClawError) -> None:
+        if self._away:
+            self._away = False
+            self._emit("error", error)
+        self._runs.fail(error)
+
+    def _token(self, event: RunEvent) -> None:
+        if isinstance(event, Delta):
+            self._emit("token", event.text)
+
+    def _emit(self, event: str, *arguments: Any) -> None:
+        for context, handler in self._handlers.get(event, ()):
+            try:
+                context.copy().run(handler, *arguments)
+            except Exception:
+                log.exception("a handler of %r failed", event)
+
+    # -- runs in flight --------------------------------------------------------------------------
+
+    def _launch(self, flight: Flight) -> None:
+        if self._link is None:
+            self._runs.end(flight, failed(ConnectionLost(_CLOSED)))
+            return
+        if self._link.ended:
+            self._dial()
+        self._runs.launch(flight)
+
+    def _cancel(self, run: Run) -> None:
+        if self._loop is not None:
+            with suppress(RuntimeError):  # the loop has ended, and the run with it
+                self._loop.call_soon_threadsafe(self._runs.stop, run)
+
+    def _pace(self, streaming: bool) -> dict[str, Any]:
+        if not streaming:
+            return {"size": sys.maxsize, "delay": 3600.0}
+        return {"size": self.token_batch_size, "delay": self.token_batch_delay}
+
+
+_NOT_CONNECTED = "this client is not connected; `await client.connect(uri)` first"
+_CLOSED = "the client was closed"
+_LOOP_ENDED = "the event loop this client was connected on has ended"
+
+_EVENTS = ("error", "reconnect", "reconnected", "token")
+
+
+def _check(params: Mapping[str, Any]) -> None:
+    """Better here than on the link's thread, where a mistake would end the link."""
+    try:
+        encode(params)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigError(f"this message cannot be sent: {error}") from None
+    if not isinstance(params["message"], str):
+        raise ConfigError(f"a prompt is text (str), not {type(params['message']).__name__}")

@@ -1,0 +1,232 @@
+"""The subcommands of `%openclaw`: one table from which they are run, completed and explained."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from getpass import getpass
+
+from . import options
+from .config import AgentURI
+from .doctor import examine
+from .errors import ConfigError
+from .nested import set_nested
+from .notebook import Notebook
+from .reasoning.levels import ReasoningLevel, read_level
+from .run import Run
+from .tables import show_rows
+
+__all__ = ["COMMANDS", "Command", "complete", "execute", "say_settled"]
+
+SHORT_ID = 8
+"""Characters of a run's id that are shown, and enough to name it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One subcommand: what it takes, what it does, and the function that does it."""
+
+    takes: str
+    help: str
+    run: Callable[[Notebook, list[str]], None]
+
+
+def execute(notebook: Notebook, line: str) -> None:
+    """Run one `%openclaw` line; ConfigError is one sentence about what is wrong with it."""
+    try:
+        words = shlex.split(line)
+    except ValueError as error:
+        raise ConfigError(f"the line cannot be read: {str(error).lower()}") from None
+    if not words:
+        _card(notebook)
+        return
+    name, *rest = words
+    if name not in COMMANDS:
+        raise ConfigError(f"%openclaw has no command {name!r}{options.nearest(name, COMMANDS)}")
+    COMMANDS[name].run(notebook, rest)
+
+
+def complete(notebook: Notebook, line: str) -> list[str]:
+    """What may stand where the line ends."""
+    head, *words = line.split(" ")
+    before = words[-2] if len(words) > 1 else ""
+    if head == "%%openclaw":
+        option = options.OPTIONS.get(before)
+        if option is not None and option.read is not None:
+            return list(option.choices)
+        used = set(words[:-1])
+        return [name for name in options.OPTIONS if name not in used]
+    if len(words) <= 1:
+        return list(COMMANDS)
+    match words[0]:
+        case "cancel":
+            return [id[:SHORT_ID] for id, run in notebook.runs.items() if not run.done()]
+        case "level":
+            return ["auto", "1", "2", "3", "4"]
+        case "connect":
+            return ["agent://local", "--token-env"]
+        case "nested":
+            return ["on", "off"]
+        case _:
+            return []
+
+
+# -- the commands ----------------------------------------------------------------------------------
+
+
+def _card(notebook: Notebook) -> None:
+    """Where runs go and why, level, sessions, and what was used."""
+    runtime = notebook.runtime
+    uri, model = notebook.uri or runtime.uri, notebook.model or runtime.model
+    where = "in this kernel" if AgentURI.parse(uri).url is None else "a gateway"
+    chosen = "because none was chosen"
+    if model:
+        chosen = "chosen here" if notebook.model else "from OPENCLAW_MODEL"
+    keys = [name for name in ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY") if os.environ.get(name)]
+    found = f"{', '.join(keys)} {'is' if len(keys) == 1 else 'are'} set and unused · " if keys and not model else ""
+    tokens = sum(run.tokens for run in notebook.runs.values())
+    level = read_level(notebook.level)
+    show_rows("openclaw", [
+        ("runs go to", f"{uri}, {where}; model {model or 'offline'}, {chosen}"),
+        ("to use yours", f"{found}%openclaw model PROVIDER:NAME · %openclaw connect ws://…"),
+        ("level", level.label if level else "auto"),
+        ("sessions", ", ".join(runtime.store.sessions()) or "none yet"),
+        ("this notebook", f"{len(notebook.runs)} runs, {tokens:,} tokens"),
+        ("more", "%openclaw help"),
+    ])  # fmt: skip
+
+
+def _connect(notebook: Notebook, words: list[str]) -> None:
+    match words:
+        case [uri]:
+            token = None
+        case [uri, "--token-env", variable]:
+            token = os.environ.get(variable)
+            if token is None:
+                raise ConfigError(f"the environment variable {variable} is not set")
+        case _:
+            raise ConfigError("write %openclaw connect URI [--token-env VARIABLE]")
+    address = AgentURI.parse(uri)
+    if address.url and token is None and not os.environ.get("OPENCLAW_GATEWAY_TOKEN"):
+        token = getpass(f"token of {uri}: ")
+    client = notebook.runtime.client(address.text, token)
+    hello = notebook.runtime.call(client.hello()).result()
+    notebook.uri, notebook.token = address.text, None
+    notebook.model = None  # it was one of the gateway before
+    show_rows("connected", [("runs go to", f"{address.text}, protocol {hello.protocol}")])
+
+
+def _model(notebook: Notebook, words: list[str]) -> None:
+    match words:
+        case []:
+            pass
+        case [name]:
+            notebook.runtime.resolve(name)
+            notebook.model = name
+        case _:
+            raise ConfigError("write %openclaw model NAME, as in %openclaw model openai-chat:gpt-5-mini")
+    show_rows("model", [("model", notebook.model or notebook.runtime.model or "offline")])
+
+
+def _level(notebook: Notebook, words: list[str]) -> None:
+    match words:
+        case []:
+            pass
+        case [text]:
+            chosen = read_level(text)
+            notebook.level = "auto" if chosen is None else int(chosen)
+        case _:
+            raise ConfigError("write %openclaw level auto, 1, 2, 3 or 4")
+    level = read_level(notebook.level)
+    known = ", ".join(one.label for one in ReasoningLevel)
+    show_rows("level", [("level", level.label if level else "auto"), ("there are", f"auto, {known}")])
+
+
+def _runs(notebook: Notebook, words: list[str]) -> None:
+    _take_none("runs", words)
+    rows = [(run.id[:SHORT_ID], _describe(run)) for run in notebook.runs.values()]
+    show_rows("runs", rows or [("runs", "none yet")])
+
+
+def _describe(run: Run) -> str:
+    prompt = " ".join(run.prompt.split())
+    shown = prompt if len(prompt) <= 60 else prompt[:59] + "…"
+    return f"{run.words or run.status} · {run.tokens:,} tokens · session {run.session} · {shown}"
+
+
+def _cancel(notebook: Notebook, words: list[str]) -> None:
+    active = [run for run in notebook.runs.values() if not run.done()]
+    match words:
+        case []:
+            chosen = active
+        case [id]:
+            chosen = [run for run in active if run.id.startswith(id)]
+            if not chosen:
+                raise ConfigError(f"no run at work is called {id!r}; %openclaw runs lists them")
+        case _:
+            raise ConfigError("write %openclaw cancel, or %openclaw cancel RUN")
+    for run in chosen:
+        run.cancel()
+    show_rows("cancel", [("stopped", ", ".join(run.id[:SHORT_ID] for run in chosen) or "nothing was at work")])
+
+
+def _wait(notebook: Notebook, words: list[str]) -> None:
+    _take_none("wait", words)
+    say_settled(notebook, notebook.settle_all())
+
+
+def say_settled(notebook: Notebook, runs: list[Run]) -> None:
+    """One line about the runs that `wait` waited for."""
+    count = len([run for run in runs if run.done()])
+    show_rows("wait", [("settled", f"{count} run{'' if count == 1 else 's'}")])
+
+
+def _sessions(notebook: Notebook, words: list[str]) -> None:
+    _take_none("sessions", words)
+    heads = notebook.runtime.store.sessions()
+    rows = [(name, f"{len(head.state['messages'])} messages, snapshot {head.id}") for name, head in heads.items()]
+    show_rows("sessions", rows or [("sessions", "none yet")])
+
+
+def _doctor(notebook: Notebook, words: list[str]) -> None:
+    _take_none("doctor", words)
+    findings = examine(notebook.runtime, notebook.uri, notebook.model)
+    show_rows("doctor", [(("ok: " if fine else "look: ") + name, words) for name, fine, words in findings])
+
+
+def _nested(notebook: Notebook, words: list[str]) -> None:
+    match words:
+        case ["on" | "off" as word]:
+            show_rows("nested", [("nested", set_nested(word == "on"))])
+        case _:
+            raise ConfigError("write %openclaw nested on, or %openclaw nested off")
+
+
+def _help(notebook: Notebook, words: list[str]) -> None:
+    _take_none("help", words)
+    rows = [(f"%openclaw {name} {command.takes}".rstrip(), command.help) for name, command in COMMANDS.items()]
+    rows += [(f"%%openclaw {name} {option.value}".rstrip(), option.help) for name, option in options.OPTIONS.items()]
+    show_rows("help", rows)
+
+
+def _take_none(name: str, words: list[str]) -> None:
+    if words:
+        raise ConfigError(f"%openclaw {name} takes nothing after it")
+
+
+COMMANDS: Mapping[str, Command] = {
+    "cancel": Command("[RUN]", "stop one run, or all that are at work", _cancel),
+    "connect": Command(
+        "URI [--token-env VAR]", "send runs to a gateway; its token comes from VAR or a prompt", _connect
+    ),
+    "doctor": Command("", "look for what does not work, and say what would help", _doctor),
+    "help": Command("", "this list", _help),
+    "level": Command("[auto|1-4]", "how deep runs think from now on", _level),
+    "model": Command("[M]", "the model runs take from now on", _model),
+    "nested": Command("on|off", "allow asyncio.run() in cells", _nested),
+    "runs": Command("", "the runs of this notebook", _runs),
+    "sessions": Command("", "the conversations, and how long they are", _sessions),
+    "wait": Command("", "wait for all background runs and settle their output", _wait),
+}

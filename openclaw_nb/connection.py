@@ -1,0 +1,271 @@
+"""Connection, one client at the gateway: its socket, its session, and the runs it watches.
+
+Frames of one turn of the loop leave in one write. Nothing is queued for a reader that is too slow: while its
+buffer is full its cursors wait, and then take all there is in one delta.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import Any, Protocol
+
+from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
+
+from .doorkeeper import Doorkeeper
+from .errors import OpenClawError
+from .protocol.frames import Pace, Request, Response, encode
+from .protocol.runlog import Cursor
+from .protocol.server import Call, Close, Send, ServerSession
+from .runs import ActiveRun
+
+__all__ = ["HIGH_WATER", "LINGER", "LOGIN", "Connection", "Service"]
+
+LOGIN = 15.0
+"""Seconds a client may take to authenticate, as at the real gateway."""
+
+LINGER = 1.0
+"""Seconds a client has to answer our close; to hang up at once could destroy what it has not read yet."""
+
+HIGH_WATER = 262_144
+"""Bytes in the socket's buffer above which cursors wait."""
+
+log = logging.getLogger("openclaw_nb")
+
+
+class Service(Protocol):
+    """What a connection needs of its gateway."""
+
+    def opened(self, connection: Connection) -> None:
+        """The connection is a WebSocket now."""
+
+    def call(self, connection: Connection, request: Request) -> Any:
+        """The payload that answers a request, or an OpenClawError."""
+
+    def closed(self, connection: Connection) -> None:
+        """The connection is gone."""
+
+
+class _Watch:
+    """One connection following one run at a pace."""
+
+    def __init__(self, connection: Connection, run: ActiveRun, cursor: Cursor, pace: Pace) -> None:
+        self.cursor = cursor
+        self.run = run
+        self.pace = pace
+        self._connection = connection
+        self._timer: asyncio.TimerHandle | None = None
+        run.watchers.add(self.grown)
+        self.grown()
+
+    def grown(self) -> None:
+        """The log has more: send at once what is first, full or last, the rest when it has waited long enough."""
+        if not self.cursor.behind:
+            return
+        if self.cursor.urgent or self.cursor.waiting >= self.pace.size:
+            self.due()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(self.pace.delay, self.due)
+
+    def due(self) -> None:
+        self._stop_timer()
+        self._connection.flush_soon(self)
+
+    def stop(self) -> None:
+        self.run.watchers.discard(self.grown)
+        self._stop_timer()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+class Connection(WSListener):
+    """One WebSocket connection; callbacks come from picows on the loop's thread."""
+
+    def __init__(self, session: ServerSession, service: Service) -> None:
+        super().__init__()
+        self.session = session
+        self._service = service
+        self._transport: WSTransport | None = None
+        self._doorkeeper: Doorkeeper | None = None
+        self._out: list[bytes] = []
+        self._due: dict[_Watch, None] = {}
+        self._watches: dict[str, _Watch] = {}
+        self._message = bytearray()
+        self._fragmented = False
+        self._scheduled = False
+        self._paused = False
+        self._closing = False
+        self._deadline: asyncio.TimerHandle | None = None
+
+    # -- called by picows ------------------------------------------------------------------------
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        self._transport = transport
+        transport.underlying_transport.set_write_buffer_limits(high=HIGH_WATER)
+        self._doorkeeper = Doorkeeper(transport.underlying_transport, self._too_big)
+        self._deadline = asyncio.get_running_loop().call_later(LOGIN, self.close, 1008, "no connect in time")
+        self._service.opened(self)
+        self.send(self.session.challenge(time.time()))
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        match frame.msg_type:
+            case WSMsgType.CLOSE:
+                self._abort_later()
+                transport.send_close(WSCloseCode.OK)
+                transport.disconnect()
+            case _ if self._closing:
+                pass
+            case WSMsgType.TEXT | WSMsgType.CONTINUATION:
+                self._collect(frame)
+            case WSMsgType.BINARY:
+                self.close(1003, "text frames only")
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        self._transport = None
+        if self._deadline is not None:
+            self._deadline.cancel()
+        for watch in self._watches.values():
+            watch.stop()
+        self._watches.clear()
+        self._due.clear()
+        self._service.closed(self)
+
+    def pause_writing(self) -> None:
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        self._schedule()
+
+    # -- called by the gateway -------------------------------------------------------------------
+
+    def send(self, data: bytes) -> None:
+        """Send one message with everything else of this turn of the loop."""
+        self._out.append(data)
+        self._schedule()
+
+    def send_event(self, name: str, payload: Any) -> None:
+        self.send(self.session.event(name, payload))
+
+    def close(self, code: int, reason: str) -> None:
+        """Send what there is, then close; what comes from now on is not looked at."""
+        if self._transport is None or self._closing:
+            return
+        self._flush()
+        self._closing = True
+        # 123 bytes are the most that fit, and half a character would not be UTF-8.
+        reason = reason.encode(errors="replace")[:123].decode(errors="ignore")
+        self._transport.send_close(WSCloseCode(code), reason.encode())
+        self._abort_later()
+
+    def abort(self) -> None:
+        """Hang up."""
+        if self._transport is not None:
+            self._transport.disconnect(graceful=False)
+
+    def watch(self, run: ActiveRun, *, offset: int = 0, steps: dict[str, int] | None, pace: Pace | None) -> None:
+        """Follow a run from an offset on; a second call starts over from its own offset."""
+        if (known := self._watches.get(run.turn.run_id)) is not None:
+            self._unwatch(known)
+        cumulative = "nb.offset" not in self.session.caps
+        cursor = Cursor(run.log, offset=offset, steps=steps, cumulative=cumulative)
+        self._watches[run.turn.run_id] = _Watch(self, run, cursor, pace or Pace())
+
+    def flush_soon(self, watch: _Watch) -> None:
+        self._due[watch] = None
+        self._schedule()
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _collect(self, frame: WSFrame) -> None:
+        if (frame.msg_type == WSMsgType.CONTINUATION) != self._fragmented:
+            self.close(1002, "fragments out of order")
+            return
+        self._fragmented = not frame.fin
+        self._message += frame.get_payload_as_memoryview()
+        if len(self._message) > self.session.limit:
+            self._too_big()
+        elif frame.fin:
+            raw, self._message = bytes(self._message), bytearray()
+            self._receive(raw)
+
+    def _too_big(self) -> None:
+        self._message.clear()
+        self.close(1009, f"message above {self.session.limit} bytes")
+
+    def _receive(self, raw: bytes) -> None:
+        for instruction in self.session.receive(raw):
+            match instruction:
+                case Send(data):
+                    self.send(data)
+                case Close(code, reason):
+                    self.close(code, reason)
+                case Call(request):
+                    self.send(self._answer(request))
+        if self._doorkeeper is not None and self.session.authenticated:
+            self._let_in(self._doorkeeper)
+
+    def _abort_later(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = asyncio.get_running_loop().call_later(LINGER, self.abort)
+
+    def _let_in(self, doorkeeper: Doorkeeper) -> None:
+        doorkeeper.leave()
+        self._doorkeeper = None
+        if self._deadline is not None:
+            self._deadline.cancel()
+
+    def _answer(self, request: Request) -> bytes:
+        try:
+            return encode(Response(request.id, True, self._service.call(self, request)))
+        except OpenClawError as error:
+            refusal = {"code": error.code, "message": str(error)}
+        except Exception as error:
+            log.exception("%s failed", request.method)
+            refusal = {"code": "INTERNAL", "message": f"{request.method} failed: {type(error).__name__}"}
+        return encode(Response(request.id, False, error=refusal))
+
+    def _unwatch(self, watch: _Watch) -> None:
+        watch.stop()
+        self._due.pop(watch, None)
+        del self._watches[watch.run.turn.run_id]
+
+    def _schedule(self) -> None:
+        if not self._scheduled and self._transport is not None:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._scheduled = False
+        if self._transport is None or self._closing:
+            return
+        if not self._paused:
+            due, self._due = self._due, {}
+            for watch in due:
+                self._take(watch)
+        if self._out:
+            data = b"".join(map(_text_frame, self._out))
+            self._out.clear()
+            self._transport.underlying_transport.write(data)
+
+    def _take(self, watch: _Watch) -> None:
+        self._out.extend(self.session.event(name, payload) for name, payload in watch.cursor.take())
+        if watch.cursor.ended:
+            self._unwatch(watch)
+        elif watch.cursor.behind:
+            self.flush_soon(watch)
+
+
+def _text_frame(payload: bytes) -> bytes:
+    """An unmasked, unfragmented WebSocket text frame (RFC 6455, section 5.2)."""
+    size = len(payload)
+    if size < 126:
+        return b"\x81" + size.to_bytes(1) + payload
+    if size < 65_536:
+        return b"\x81\x7e" + size.to_bytes(2) + payload
+    return b"\x81\x7f" + size.to_bytes(8) + payload

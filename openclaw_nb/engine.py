@@ -1,0 +1,166 @@
+"""Engine: one turn of an agent, from a message and the session's memory to a stream of events.
+
+A turn works on the session as it was when it began; question and answer are added to the session together when
+it ends, so runs side by side on one session never see half of each other, and a stopped one leaves a clean pair.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any
+
+from .errors import ModelError, OpenClawError
+from .models.base import Message, Model, ModelEvent, ModelRequest, TextDelta, ThinkingDelta
+from .run import Usage
+from .snapshots import SnapshotStore
+
+__all__ = ["AgentSpec", "Engine", "Outcome", "Turn"]
+
+LONGEST_TURN_OF_LOOP = 0.005
+"""Seconds after which a model that never waits is made to let the loop's other work go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSpec:
+    """What makes one agent: its model (None: the gateway's own) and what it is told before every message."""
+
+    name: str = "main"
+    model: Model | None = None
+    instructions: str = ""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What is known of a turn besides its text; filled in while it goes on, complete when it has ended."""
+
+    usage: Usage | None = None
+    model: str = ""
+    snapshot: str | None = None
+
+
+@dataclass(slots=True)
+class Turn:
+    """One message to one agent in one session; ``level`` 1-4, ``model`` a name or None for the agent's own."""
+
+    run_id: str
+    message: str
+    agent: str = "main"
+    session: str = "main"
+    level: int = 2
+    model: str | None = None
+    outcome: Outcome = field(default_factory=Outcome, compare=False)
+
+
+class Engine:
+    """Runs turns. ``resolve`` makes a Model of the name a client asked for, or raises ConfigError."""
+
+    def __init__(self, store: SnapshotStore, default: Model, resolve: Callable[[str], Model] | None = None) -> None:
+        self.store = store
+        self.default = default
+        self._resolve = resolve
+        self._agents: dict[str, AgentSpec] = {"main": AgentSpec()}
+
+    def register(self, spec: AgentSpec) -> str:
+        """Serve this agent; returns the id that turns name it by, its name where that is still free."""
+        id, count = spec.name, 1
+        while self._agents.get(id, spec) != spec:
+            count += 1
+            id = f"{spec.name}-{count}"
+        self._agents[id] = spec
+        return id
+
+    async def turn(self, turn: Turn) -> AsyncGenerator[ModelEvent, None]:
+        """The events of one turn, closing the model's stream however it ends. Raises ModelError, ConfigError."""
+        spec = self._agents.get(turn.agent)
+        if spec is None:
+            raise ModelError(f"this gateway has no agent {turn.agent!r}", code="NO_AGENT")
+        model = self._model(turn.model, spec)
+        turn.outcome.model = model.name
+        question: Message = {"role": "user", "content": turn.message}
+        request = ModelRequest((*self.history(turn.session), question), spec.instructions, turn.level)
+        answer: list[str] = []
+        note: dict[str, Any] = {}
+        try:
+            async with aclosing(_paced(_joined(model.stream(request)))) as events:
+                async for event in events:
+                    if isinstance(event, TextDelta):
+                        answer.append(event.text)
+                    elif isinstance(event, Usage):
+                        turn.outcome.usage = event
+                        continue
+                    yield event
+        except (asyncio.CancelledError, GeneratorExit) as stop:
+            if isinstance(stop, asyncio.CancelledError) and not _is_cancelled():
+                note = {"failed": True}
+                raise ModelError(f"the model {model.name} was cancelled from inside") from stop
+            note = {"stopped": True}
+            raise
+        except BaseException as error:  # sys.exit() in a model must not end the loop it runs on
+            note = {"failed": True}
+            if isinstance(error, OpenClawError):
+                raise
+            raise ModelError(f"the model {model.name} failed: {type(error).__name__}: {error}") from error
+        finally:
+            self._remember(turn, question, "".join(answer), note)
+
+    def history(self, session: str) -> tuple[Message, ...]:
+        """What was said in a session, oldest first, as a model is told it."""
+        head = self.store.head(session)
+        messages = head.state.get("messages", []) if head else []
+        return tuple({"role": message["role"], "content": message["content"]} for message in messages)
+
+    def _model(self, name: str | None, spec: AgentSpec) -> Model:
+        if name is None:
+            return spec.model or self.default
+        if self._resolve is None:
+            raise ModelError(f"this gateway serves {self.default.name}; it takes no other model", code="NO_MODEL")
+        return self._resolve(name)
+
+    def _remember(self, turn: Turn, question: Message, answer: str, note: Mapping[str, Any]) -> None:
+        """Add the pair to the session. Nothing is added where nothing came: a question alone would corrupt it."""
+        if answer:
+            pair = [dict(question), {"role": "assistant", "content": answer, **note}]
+            turn.outcome.snapshot = self.store.append(turn.session, pair).id
+
+
+async def _paced(events: AsyncGenerator[ModelEvent, None]) -> AsyncGenerator[ModelEvent, None]:
+    """The same events, letting the loop turn where a model yields many without ever waiting."""
+    turned = time.monotonic()
+    async with aclosing(events) as source:
+        async for event in source:
+            yield event
+            if time.monotonic() - turned > LONGEST_TURN_OF_LOOP:
+                await asyncio.sleep(0)
+                turned = time.monotonic()
+
+
+async def _joined(events: AsyncIterator[ModelEvent]) -> AsyncGenerator[ModelEvent, None]:
+    """The same events, with surrogate pairs that were cut between two deltas made whole.
+
+    Half a pair on the wire would count as one character here and as none once joined, and offsets would differ.
+    """
+    held: dict[type[TextDelta | ThinkingDelta], str] = {}
+    async with aclosing(events) as source:  # type: ignore[type-var]
+        async for event in source:
+            if not isinstance(event, TextDelta | ThinkingDelta):
+                yield event
+                continue
+            kind = type(event)
+            text = held.pop(kind, "") + event.text
+            if not text.isascii():
+                text = text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+                if "\ud800" <= text[-1:] <= "\udbff":
+                    text, held[kind] = text[:-1], text[-1]
+            yield event if text is event.text else kind(text, event.tokens)
+    for kind, half in held.items():
+        yield kind(half, 0)
+
+
+def _is_cancelled() -> bool:
+    """Whether somebody asked this task to stop; a model may raise CancelledError all by itself."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

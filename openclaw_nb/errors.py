@@ -1,0 +1,102 @@
+"""The error tree: every failure a user can meet, each with a stable code and one clear sentence.
+
+OpenClawError
+├── ConfigError           an address, option or setting that cannot be taken (also a ValueError)
+├── ConnectionLost        no gateway there, or the link to it is gone (code STREAM_DISCONNECTED)
+├── AuthError             the gateway does not let this client in; fatal, never retried
+├── ProtocolError         the other side broke the protocol, or speaks another one
+├── RequestError          the gateway refused one request; the connection is fine
+├── RunError              a run failed; ``partial`` holds what came before
+│   ├── ModelError        the model, or the way to it, failed
+│   └── RunTimeout        the run's time limit was reached (also a TimeoutError)
+└── SnapshotError         a snapshot cannot be written, found or trusted
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .run import Result
+
+__all__ = [
+    "AuthError",
+    "ConfigError",
+    "ConnectionLost",
+    "ModelError",
+    "OpenClawError",
+    "ProtocolError",
+    "RequestError",
+    "RunError",
+    "RunTimeout",
+    "SnapshotError",
+    "is_retryable",
+]
+
+
+class OpenClawError(Exception):
+    """Base of all errors of this package.
+
+    ``code`` is stable and for programs; ``str(error)`` is one sentence for people.
+    """
+
+    code = "ERROR"
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        if code is not None:
+            self.code = code
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows in place of a traceback: the sentence alone."""
+        return [f"{type(self).__name__}: {self}"]
+
+
+class ConfigError(OpenClawError, ValueError):
+    code = "CONFIG"
+
+
+class ConnectionLost(OpenClawError, ConnectionError):
+    code = "STREAM_DISCONNECTED"
+
+
+class AuthError(OpenClawError):
+    code = "UNAUTHORIZED"
+
+
+class ProtocolError(OpenClawError):
+    code = "PROTOCOL"
+
+
+class RequestError(OpenClawError):
+    code = "INVALID_REQUEST"
+
+
+class RunError(OpenClawError):
+    """A run that failed. ``partial`` is the Result with what came before the failure, or None."""
+
+    code = "RUN_FAILED"
+    partial: Result | None = None
+
+
+class ModelError(RunError):
+    code = "MODEL"
+
+
+class RunTimeout(RunError, TimeoutError):
+    code = "TIMEOUT"
+
+
+class SnapshotError(OpenClawError):
+    code = "SNAPSHOT"
+
+
+def is_retryable(error: BaseException) -> bool:
+    """Whether trying again can help: True for lost links and time-outs of the network, False for refusals.
+
+    This is the only place that decides it. A wrong token, a foreign protocol or a bad address stays
+    wrong however often it is sent.
+    """
+    if isinstance(error, OpenClawError):
+        return isinstance(error, ConnectionLost)
+    return isinstance(error, (ConnectionError, TimeoutError, EOFError, OSError))

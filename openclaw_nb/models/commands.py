@@ -1,0 +1,138 @@
+"""The commands of this package, explained: one table for the options, one for the subcommands, one for how-to."""
+
+from __future__ import annotations
+
+import re
+
+from .question import Question
+
+__all__ = ["answer_command", "answer_how", "answer_identity", "answer_overview"]
+
+OPTIONS: dict[str, tuple[str, str]] = {
+    "level": ("--level auto|1-4", "how deep to think: 1 fast, 2 standard, 3 deep, 4 ultra; `auto` chooses by the task"),
+    "model": ("--model M", "the model for this cell, such as `openai-chat:NAME`, `anthropic:NAME` or `offline`"),
+    "to": ("--to URI", "where this run goes: `agent://local`, `ws://…` or `wss://…`"),
+    "session": ("--session S", "the conversation it belongs to; another name is another memory"),
+    "into": ("--into VAR", "put the answer into a variable, as a `Result` that is also a `str`"),
+    "budget": ("--budget USD", "stop before the run costs more than this, in US dollars"),
+    "timeout": ("--timeout S", "stop after this many seconds; what came is kept"),
+    "bg": ("--bg", "give the cell back at once with a `Run`; the answer streams on beneath it"),
+    "plain": ("--plain", "plain text in place of the live view"),
+}
+
+SUBCOMMANDS: dict[str, tuple[str, str]] = {
+    "connect": ("connect URI", "send runs to another gateway from now on"),
+    "model": ("model M", "use another model from now on"),
+    "level": ("level L", "set the level from now on: `auto`, or 1 to 4"),
+    "runs": ("runs", "list the runs of this kernel"),
+    "cancel": ("cancel [RUN]", "stop one run, or all of them"),
+    "wait": ("wait", "wait until the runs in the background have ended"),
+    "sessions": ("sessions", "list the conversations"),
+    "nested": ("nested on|off", "allow `asyncio.run()` in cells, or no longer"),
+    "doctor": ("doctor", "check the installation and the connection, and say what to do"),
+    "help": ("help", "show all of this"),
+}
+
+CONNECT = (
+    "Name a model: `%openclaw model openai-chat:NAME` or `%openclaw model anthropic:NAME`, with the provider's key in "
+    "the environment. Or connect a gateway that has one: `%openclaw connect ws://…`. For a single cell there are "
+    "`--model M` and `--to URI`."
+)
+
+#: In order: the first pattern that a sentence matches answers it.
+HOW_TO: tuple[tuple[str, str], ...] = (
+    (r"\b(?:stop|interrupt|cancel|abort)(?: (?:it|this|you|(?:an? |the |my )?(?:run|answer|cell|model)s?)\b.*)?\W*$", (
+        "Press **Stop** in the view, or interrupt the kernel (the ■ button, or `I` twice). It stops at once; what came "
+        "is kept: on the page, in the variable, in the session. A run in the background stops with `%openclaw cancel`. "
+        "Write `continue` to go on.")),
+    (r"\b(?:use|insert|pass|put|include|send)\b.*\b(?:variables?|(?:data ?frames?|values?|data)\b.*\b(?:prompt|you))", (
+        "Write its name in braces: `{name}`, `{name.attr}`, `{name[0]}` or `{name[\"key\"]}`. The value goes along as "
+        "data: a DataFrame as its shape, dtypes, statistics and first rows. Braces around anything else stay as typed."
+        "\n\n```\n%%openclaw\nWhich column of {sales} has gaps?\n```")),
+    (r"\b(?:save|store|keep|get|use|access)\b.*\b(?:answer|response)\b", (
+        "The answer is in `_`, as usual. With `--into VAR` it is also in a variable: a string that knows its level, "
+        "tokens, cost and time.\n\n```\n%%openclaw --into plan\nPropose a chart for {sales}.\n```")),
+    (r"\b(?:background|not block|without blocking|several (?:runs|cells))\b", (
+        "`%%openclaw --bg` gives the cell back at once. `%openclaw runs` lists what is at work, `%openclaw wait` waits "
+        "for it, `%openclaw cancel [RUN]` stops it.")),
+    (r"\b(?:sessions?|conversations?|start over|forget)\b", (
+        "A session is one conversation with a memory; it is `main` where you name none. `--session S` uses another one "
+        "and `%openclaw sessions` lists them.")),
+    (r"\b(?:reasoning )?level\b|\b(?:think|reason) (?:deeper|harder|longer|more|less)\b", (
+        "`--level auto|1-4` for one cell, `%openclaw level L` from now on: 1 fast, 2 standard, 3 deep, 4 ultra. `auto` "
+        "looks at the task and says which it took and why.")),
+    (r"\bbudget\b|\b(?:limit|cap|see)\b.*\b(?:costs?|spend(?:ing)?|money)\b", (
+        "`--budget USD` stops a run before it costs more. What a run has cost stands in its footer. "
+        "The offline model costs nothing.")),
+    (r"\b(?:use|choose|set|change|switch|connect)\b.*\bmodel\b|\bconnect\W*$", CONNECT),
+    (r"\b(?:real model|api key|openai|anthropic|claude|gpt|ollama|gateway)\b", CONNECT),
+)  # fmt: skip
+
+IDENTITY = (
+    "I am the offline model of openclaw_nb. I am not a language model: I am a fixed set of skills that run in this "
+    "process, send nothing anywhere, cost nothing, and answer the same question the same way each time."
+)
+
+SKILLS = (
+    "- describe variables: `Describe {df}`",
+    "- explain the last error: `explain the error`",
+    "- look up documentation: `what does np.mean do`",
+    "- calculate and convert: `15% of 80`, `72 F in C`",
+    "- remember this conversation: `what did I ask before`, `continue`",
+    "- explain my commands: `how do I stop`, `what does --into do`",
+    "- show how answers stream: `count to 100`, `show markdown`",
+)
+
+
+#: Where there is no answer at all, and where there is one to a part of the question.
+NO_ANSWER = (
+    "I cannot answer this: I am the offline model of openclaw_nb, not a language model, and I only do a few fixed "
+    "things (`what can you do` lists them). For a real answer choose a model with `%openclaw model openai-chat:NAME` "
+    "or `%openclaw model anthropic:NAME`, or connect a gateway with `%openclaw connect ws://…`."
+)
+SO_FAR = (
+    "That is what can be said without a language model, which I am not. To have the rest answered: "
+    "`%openclaw model openai-chat:NAME`, `%openclaw model anthropic:NAME` or `%openclaw connect ws://…`."
+)
+
+
+def answer_identity(match: re.Match[str], question: Question) -> str:
+    return "\n\n".join([IDENTITY, "I can:", "\n".join(SKILLS), CONNECT])
+
+
+def answer_overview(match: re.Match[str], question: Question) -> str:
+    """All options and subcommands."""
+    cell = _rows("", OPTIONS)
+    line = _rows("%openclaw ", SUBCOMMANDS)
+    return "\n".join([
+        "A cell that begins with `%%openclaw` asks; its options stand on the first line, the prompt below.",
+        "", "| option | what it does |", "|---|---|", *cell,
+        "", "`%openclaw` alone shows where runs go and why. It takes:",
+        "", "| command | what it does |", "|---|---|", *line,
+    ])  # fmt: skip
+
+
+def _rows(prefix: str, table: dict[str, tuple[str, str]]) -> list[str]:
+    escaped = ((usage.replace("|", "\\|"), meaning) for usage, meaning in table.values())
+    return [f"| `{prefix}{usage}` | {meaning} |" for usage, meaning in escaped]
+
+
+def answer_command(match: re.Match[str], question: Question) -> str | None:
+    """The options (``--bg``) and subcommands (``%openclaw wait``) that a sentence names; None if it names none."""
+    lines = []
+    for name in dict.fromkeys(re.findall(r"(?<![\w-])--([a-z]+)", match[0])):
+        if name in OPTIONS:
+            usage, meaning = OPTIONS[name]
+            lines.append(f"`{usage}`: {meaning}.")
+        else:
+            lines.append(f"`%%openclaw` has no option `--{name}`.")
+    for name in dict.fromkeys(re.findall(r"%openclaw +([a-z]+)", match[0])):
+        if name in SUBCOMMANDS:
+            usage, meaning = SUBCOMMANDS[name]
+            lines.append(f"`%openclaw {usage}`: {meaning}.")
+    return "\n\n".join(lines) or None
+
+
+def answer_how(match: re.Match[str], question: Question) -> str | None:
+    """How something is done with this package; None where the sentence asks about something else."""
+    return next((text for pattern, text in HOW_TO if re.search(pattern, match[0], re.IGNORECASE)), None)

@@ -1,0 +1,61 @@
+"""Question: what the offline model's skills are asked, with the data, the conversation and the notebook at hand."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..prompts import Data, parse
+from .base import Message
+
+__all__ = ["Question", "Workspace"]
+
+LONGEST_TEXT = 4_000  # characters that are looked at
+MOST_SENTENCES = 8
+
+_CODE = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
+_BREAK = re.compile(r"\n+|(?<=[.!?;])\s+")
+
+
+class Workspace(Protocol):
+    """What the notebook lets the offline model see; it is only read, nothing in it is ever called."""
+
+    def lookup(self, name: str) -> object:
+        """The value of a variable; KeyError where there is none of that name."""
+        ...
+
+    def last_exception(self) -> BaseException | None:
+        """The exception that ended the newest failed cell, or None."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """The user's words without the data in them, the data, and the messages before, oldest first."""
+
+    text: str
+    data: tuple[Data, ...] = ()
+    history: tuple[Message, ...] = ()
+    workspace: Workspace | None = None
+
+    @classmethod
+    def of(cls, messages: Sequence[Message], workspace: Workspace | None = None) -> Question:
+        """The last message as a question, and what came before it."""
+        if not messages:
+            return cls("", workspace=workspace)
+        prompt = parse(messages[-1]["content"])
+        return cls(prompt.text.strip(), prompt.data, tuple(messages[:-1]), workspace)
+
+    @property
+    def sentences(self) -> list[str]:
+        """The first few sentences outside code blocks, each of which may be a question of its own."""
+        plain = _CODE.sub("\n", self.text[:LONGEST_TEXT])
+        parts = (part.strip() for part in _BREAK.split(plain))
+        return [part for part in parts if part][:MOST_SENTENCES]
+
+    @property
+    def asked(self) -> list[str]:
+        """What the user wrote before this question, oldest first, without data."""
+        return [parse(message["content"]).text.strip() for message in self.history if message["role"] == "user"]

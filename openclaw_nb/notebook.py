@@ -1,0 +1,249 @@
+"""Notebook, what one kernel's cells share: where runs go, at which level, and the runs themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import suppress
+from typing import TYPE_CHECKING, TypeVar
+
+from IPython.core.displaypub import CapturingDisplayPublisher
+
+from .agent import keep_within
+from .client import OpenClawClient
+from .errors import ConfigError, OpenClawError, RunError
+from .options import CellOptions
+from .prompts import fill
+from .reasoning.costs import Budget
+from .reasoning.levels import decide
+from .render import bundle, static_output
+from .run import Result, Run
+from .runtime import Runtime
+from .terminal import print_run
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from .widgets.stream import StreamView
+
+__all__ = ["Notebook", "Workspace"]
+
+SETTLE = 2.0
+"""Seconds an interrupted cell waits for the gateway to confirm that the model has stopped."""
+
+Value = TypeVar("Value", Run, Result)
+
+KEEP = 200
+"""Finished runs that `%openclaw runs` still lists."""
+
+
+class Workspace:
+    """The notebook as the offline model may look at it: names, and the last exception."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self._shell = shell
+
+    def lookup(self, name: str) -> object:
+        """The value of a name; KeyError where there is none."""
+        return self._shell.user_ns[name]
+
+    def last_exception(self) -> BaseException | None:
+        return getattr(sys, "last_value", None)
+
+
+class Notebook:
+    """One kernel's runs. Everything here is called on the kernel's main thread."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self.shell = shell
+        self.uri: str | None = None
+        self.token: str | None = None
+        self.model: str | None = None
+        self.level: int | str = "auto"
+        self.runs: dict[str, Run] = {}
+        self._just_shown: Run | Result | None = None
+        self._views: dict[str, StreamView] = {}
+        self._into: dict[str, str] = {}  # runs in flight, and the variable each goes to
+        self._assigning = threading.Lock()
+        self._unseen: dict[str, str] = {}  # background runs without a view, and the variable each goes to
+
+    @property
+    def runtime(self) -> Runtime:
+        """The runtime, started if it is not."""
+        return Runtime.shared(self.shell.user_ns, Workspace(self.shell))
+
+    @property
+    def in_kernel(self) -> bool:
+        """Whether there is a front end that could show widgets, or only a terminal."""
+        return hasattr(self.shell, "kernel")
+
+    def client(self, uri: str | None = None) -> OpenClawClient:
+        if uri is None:
+            return self.runtime.client(self.uri, self.token)
+        return self.runtime.client(uri)
+
+    # -- one cell --------------------------------------------------------------------------------
+
+    def start(self, options: CellOptions, cell: str) -> Run:
+        """Send one cell's prompt and show its run."""
+        prompt = fill(cell.strip(), self.shell.user_ns)
+        if not prompt:
+            raise ConfigError("the cell has no prompt; write it on the lines below %%openclaw")
+        model = options.model or self.model
+        client = self.client(options.to)
+        if model is not None and self.runtime.is_local(client):
+            self.runtime.resolve(model)
+        budget = None
+        if options.budget is not None:
+            budget = Budget(options.budget, model or self.runtime.model or "offline", prompt)
+        decision = decide(level=options.level if options.level is not None else self.level)
+        run = client.send(
+            prompt, session=options.session, level=int(decision.level), level_reason=decision.reason, model=model,
+            timeout=options.timeout,
+        )  # fmt: skip
+        if budget is not None:
+            keep_within(run, budget)
+        self._keep(run)
+        if options.into:
+            self.shell.user_ns[options.into] = run
+            self._into[run.id] = options.into
+            run.subscribe(lambda _: self._assign(run))
+            self._assign(run)  # it may have ended before anybody listened
+        self.show(run, options)
+        return run
+
+    def _keep(self, run: Run) -> None:
+        self.runs[run.id] = run
+        over = [id for id, known in self.runs.items() if known.done()][: max(0, len(self.runs) - KEEP)]
+        for id in over:
+            del self.runs[id]
+            self._views.pop(id, None)
+            self._unseen.pop(id, None)
+
+    def _assign(self, run: Run) -> None:
+        """Put the answer, or what came of it, into the user's variable: once, and before a cell that waits ends."""
+        with self._assigning:
+            if run.done() and (name := self._into.pop(run.id, None)) is not None:
+                try:
+                    self.shell.user_ns[name] = run.result(0)
+                except RunError as error:
+                    self.shell.user_ns[name] = error.partial
+
+    def show(self, run: Run, options: CellOptions = CellOptions()) -> None:  # noqa: B008 - frozen
+        """Begin to show a run in the current cell."""
+        if options.plain or not self.in_kernel:
+            print_run(run, _write)
+        elif not self._static():
+            from .widgets.stream import show_run
+
+            self._views[run.id] = show_run(run, into=options.into)
+        elif options.bg and static_output():
+            self._unseen[run.id] = options.into
+
+    def _static(self) -> bool:
+        """Whether only the final bundle is to be shown: on request, and where output is captured."""
+        return static_output() or isinstance(self.shell.display_pub, CapturingDisplayPublisher)
+
+    # -- waiting ---------------------------------------------------------------------------------
+
+    def wait(self, run: Run) -> None:
+        """Block until the run ends; an interrupt stops it and keeps what came."""
+        try:
+            _until_done(run, None)
+        except KeyboardInterrupt:
+            run.cancel()
+            with suppress(KeyboardInterrupt):
+                _until_done(run, SETTLE)
+        self._assign(run)
+
+    async def wait_async(self, run: Run) -> None:
+        """The same for a cell that awaits, so that front-end messages reach the kernel meanwhile."""
+        try:
+            await _until_done_async(run, None)
+        except (asyncio.CancelledError, KeyboardInterrupt):
+            run.cancel()
+            with suppress(asyncio.CancelledError, KeyboardInterrupt):
+                await _until_done_async(run, SETTLE)
+        self._assign(run)
+
+    def finish(self, run: Run, options: CellOptions) -> Result:
+        """The run's Result, shown where the live view has not shown it. RunError for a failed one."""
+        if (view := self._views.get(run.id)) is not None:
+            view.settled.result(SETTLE)
+        elif self.in_kernel and not options.plain:
+            self._publish(run, options.into)
+        return self.shown(run.result(0))
+
+    def show_again(self, run: Run) -> None:
+        """Show a run that is a cell's last value; where there is to be no live view, wait for it and show its end."""
+        if self.in_kernel and self._static():
+            self.wait(run)
+            self._publish(run)
+        else:
+            self.show(run)
+
+    def _publish(self, run: Run, into: str = "") -> None:
+        self._unseen.pop(run.id, None)
+        self.shell.display_pub.publish(bundle(run, live=not static_output(), into=into), {})
+
+    def shown(self, value: Value) -> Value:
+        """``value``, remembered as what the current cell has shown by itself."""
+        self._just_shown = value
+        return value
+
+    def was_shown(self, value: Run | Result) -> bool:
+        """Whether ``value`` is what its cell has just shown; true once."""
+        shown, self._just_shown = self._just_shown, None
+        return value is shown
+
+    async def wait_all(self) -> list[Run]:
+        """Wait for every run in flight, then show each (once more, for front ends that drop late updates)."""
+        runs = list(self.runs.values())
+        for run in runs:
+            await self.wait_async(run)
+        return self._reshow(runs)
+
+    def settle_all(self) -> list[Run]:
+        """The blocking twin of `wait_all`."""
+        runs = list(self.runs.values())
+        for run in runs:
+            self.wait(run)
+        return self._reshow(runs)
+
+    def _reshow(self, runs: list[Run]) -> list[Run]:
+        for run in runs:
+            if (view := self._views.get(run.id)) is not None and run.done():
+                view.settled.result(SETTLE)
+                view.redisplay()
+            elif run.id in self._unseen and run.done():
+                self._publish(run, self._unseen[run.id])
+        return runs
+
+    def close(self) -> None:
+        """End the runtime and every view."""
+        if (runtime := Runtime.running()) is not None:
+            runtime.close()
+        self._views.clear()
+        self.runs.clear()
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _until_done(run: Run, timeout: float | None) -> None:
+    with suppress(OpenClawError, FutureTimeout):
+        run.result(timeout)
+
+
+async def _until_done_async(run: Run, timeout: float | None) -> None:
+    """Wait without awaiting the run bare: an interrupt reaches a task only when its loop wakes up."""
+    ended = asyncio.ensure_future(run)
+    ended.add_done_callback(lambda future: future.cancelled() or future.exception())
+    loop = asyncio.get_running_loop()
+    limit = None if timeout is None else loop.time() + timeout
+    while not ended.done() and (limit is None or loop.time() < limit):
+        await asyncio.wait({ended}, timeout=0.1)

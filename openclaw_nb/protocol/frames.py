@@ -1,0 +1,278 @@
+"""Typed frames of the gateway protocol: encode, decode, limits, and the parameters of each method.
+
+Requests are read strictly (unknown keys are refused, as the real gateway does), server frames leniently
+(real ones carry keys their schema lacks). Text is JSON in UTF-8; a lone surrogate, which UTF-8 cannot hold,
+travels as its JSON escape and arrives as it left.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from ..errors import ProtocolError
+
+__all__ = [
+    "CAPABILITIES",
+    "MAX_FRAME",
+    "MAX_HELLO",
+    "PROTOCOLS",
+    "SCOPES",
+    "TICK",
+    "BadFrame",
+    "ChatAbort",
+    "ChatHistory",
+    "ChatSend",
+    "ConnectAuth",
+    "ConnectClient",
+    "ConnectParams",
+    "Event",
+    "Pace",
+    "Request",
+    "Response",
+    "RunResume",
+    "decode_json",
+    "decode_request",
+    "decode_server_frame",
+    "encode",
+    "read_params",
+]
+
+PROTOCOLS = (3, 4)
+"""Protocol versions spoken here, oldest first."""
+
+MAX_FRAME = 26_214_400
+"""Bytes of one message after authentication; a real gateway announces the same as policy.maxPayload."""
+
+MAX_HELLO = 65_536
+"""Bytes of one message before authentication."""
+
+SCOPES = ("operator.read", "operator.write")
+"""What a shared token grants; a client that asks for more gets these."""
+
+TICK = 30.0
+"""Seconds between the gateway's ticks, as a real one announces them."""
+
+CAPABILITIES = ("nb.offset", "nb.resume", "nb.batch", "nb.model")
+"""What our client and our gateway offer each other beyond OpenClaw: deltas with text offsets, `run.resume`,
+a pace for batches, and a model by name in `chat.send`."""
+
+
+Word = Annotated[str, Meta(min_length=1)]
+Count = Annotated[int, Meta(ge=0)]
+
+
+class Request(msgspec.Struct, tag="req", tag_field="type"):
+    """A call of the client; every one is answered by the Response of the same id."""
+
+    id: Word
+    method: str
+    params: dict[str, Any] = {}
+
+
+class Response(msgspec.Struct, tag="res", tag_field="type", omit_defaults=True):
+    """The answer to one Request: a payload, or an error ``{code, message, details?}``."""
+
+    id: str
+    ok: bool
+    payload: Any = None
+    error: dict[str, Any] | None = None
+
+
+class Event(msgspec.Struct, tag="event", tag_field="type", omit_defaults=True):
+    """Something the gateway tells unasked; ``seq`` counts them per connection (4) or globally (3)."""
+
+    event: str
+    payload: Any = None
+    seq: int | None = None
+
+
+class _Params(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
+    """Base of the methods' parameters: camelCase on the wire, nothing unknown."""
+
+
+class ConnectClient(msgspec.Struct, rename="camel"):
+    id: str
+    version: str = ""
+    platform: str = ""
+    mode: str = ""
+
+
+class ConnectAuth(msgspec.Struct, rename="camel"):
+    token: str | None = None
+
+    def __repr__(self) -> str:
+        return "ConnectAuth(token=***)"
+
+
+class ConnectParams(_Params):
+    min_protocol: int
+    max_protocol: int
+    client: ConnectClient
+    role: str = "operator"
+    scopes: list[str] = []
+    caps: list[str] = []
+    commands: list[str] | None = None
+    permissions: dict[str, bool] | None = None
+    path_env: str | None = None
+    locale: str = ""
+    user_agent: str = ""
+    device: dict[str, Any] | None = None
+    auth: ConnectAuth | None = None
+
+
+class Pace(_Params):
+    """How a client wants its deltas: a frame for ``size`` tokens, or what came in ``delay`` seconds; size 0: one frame
+    with everything at the end."""
+
+    size: Annotated[int, Meta(ge=1)] = 10
+    delay: Annotated[float, Meta(ge=0, le=3600)] = 0.02
+
+
+class ChatSend(_Params):
+    session_key: str
+    message: str
+    idempotency_key: Word
+    thinking: str | None = None
+    deliver: bool | None = None
+    attachments: list[dict[str, Any]] = []
+    timeout_ms: int | None = None
+    model: str | None = None
+    pace: Pace | None = None
+
+
+class ChatAbort(_Params):
+    session_key: str
+    run_id: str | None = None
+
+
+class ChatHistory(_Params):
+    session_key: str
+    limit: Annotated[int, Meta(ge=1)] | None = None
+
+
+class RunResume(_Params):
+    """Go on with a run: ``offset`` code points of its answer, and of each step in ``steps``, are here already."""
+
+    run_id: str
+    offset: Count = 0
+    steps: dict[str, Count] = {}
+    pace: Pace | None = None
+
+
+class BadFrame(ProtocolError):
+    """A message that is no valid request; ``id`` is the request's, or "invalid" where it has none."""
+
+    def __init__(self, message: str, id: str = "invalid") -> None:
+        super().__init__(message, code="INVALID_REQUEST")
+        self.id = id
+
+
+# A union, because only there msgspec insists on the tag.
+_requests: msgspec.json.Decoder[Request | Event] = msgspec.json.Decoder(Request | Event)
+_server_frames: msgspec.json.Decoder[Response | Event] = msgspec.json.Decoder(Response | Event)
+
+
+def _plain(value: Any) -> str:
+    """A Result is a str, and goes wherever one does."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    raise TypeError(f"{type(value).__name__} is no plain data")
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_plain)
+
+P = TypeVar("P", bound=_Params)
+
+
+def encode(frame: Any) -> bytes:
+    """JSON bytes of a frame or of plain data, exact for every Python string."""
+    try:
+        return _encoder.encode(frame)
+    except UnicodeEncodeError:
+        return json.dumps(msgspec.to_builtins(frame, enc_hook=_plain), separators=(",", ":"), allow_nan=False).encode()
+
+
+def decode_json(raw: bytes) -> Any:
+    """Plain data of JSON bytes as `encode` writes them; ProtocolError for anything else."""
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        return _decode_surrogates(raw, error)
+
+
+def _decode_surrogates(raw: bytes, first: Exception) -> Any:
+    """A second look, at the one thing that msgspec refuses and JSON allows: an escaped lone surrogate."""
+    if b"\\ud" in raw or b"\\uD" in raw:
+        try:
+            return json.loads(raw, parse_constant=_refuse_constant)
+        except (ValueError, RecursionError):
+            pass
+    reason = "nested too deeply" if isinstance(first, RecursionError) else str(first)
+    raise ProtocolError(f"not valid JSON: {reason}", code="INVALID_REQUEST") from None
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def decode_request(raw: bytes) -> Request:
+    """The request in one message; BadFrame says what is wrong with it, under its own id where it has one."""
+    try:
+        frame = _requests.decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        frame = _second_look(raw)
+    if isinstance(frame, Request):
+        return frame
+    raise BadFrame("invalid request frame: a client sends requests only")
+
+
+def _second_look(raw: bytes) -> Request | Event:
+    """What is wrong with a message, or the request in it after all, where it holds a lone surrogate."""
+    try:
+        data = decode_json(raw)
+    except ProtocolError as error:
+        raise BadFrame(f"invalid request frame: {error}", _find_id(raw)) from None
+    try:
+        frame: Request | Event = msgspec.convert(data, Request | Event)
+        return frame
+    except (msgspec.MsgspecError, RecursionError) as error:
+        id = data.get("id") if isinstance(data, dict) else None
+        raise BadFrame(f"invalid request frame: {error}", id if isinstance(id, str) and id else "invalid") from None
+
+
+_ID = re.compile(rb'\s*\{[^{}\[\]]{0,1024}?"id"\s*:\s*("(?:[^"\\]|\\.){1,256}")')
+
+
+def _find_id(raw: bytes) -> str:
+    """The id of a request that cannot be read as a whole, if it stands before whatever is nested in it."""
+    try:
+        found = _ID.match(raw)
+        return str(json.loads(found[1])) if found else "invalid"
+    except ValueError:
+        return "invalid"
+
+
+def decode_server_frame(raw: bytes) -> Response | Event:
+    """What a gateway sent; ProtocolError if it is neither a response nor an event."""
+    try:
+        return _server_frames.decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        data = decode_json(raw)
+    try:
+        frame: Response | Event = msgspec.convert(data, Response | Event)
+        return frame
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise ProtocolError(f"invalid server frame: {error}") from None
+
+
+def read_params(request: Request, type: type[P]) -> P:
+    """The request's parameters as ``type``; BadFrame names the first one that does not fit."""
+    try:
+        return msgspec.convert(request.params, type)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise BadFrame(f"invalid {request.method} params: {error}", request.id) from None

@@ -1,0 +1,371 @@
+"""Run, the one handle for work in flight, and Result, what it leaves.
+
+A Run is fed by the thread that owns the connection (`Run.push`) and may be read, awaited, iterated and
+cancelled from any thread and any event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from . import seams
+from .errors import RunError, RunTimeout
+from .protocol.runlog import SpokenText
+
+__all__ = ["Delta", "End", "Result", "Run", "RunEvent", "State", "Status", "Step", "Usage"]
+
+log = logging.getLogger("openclaw_nb")
+
+
+class Status(StrEnum):
+    """Where a run stands. The first three are in flight, the last three are final."""
+
+    WAITING = "waiting"
+    STREAMING = "streaming"
+    RECONNECTING = "reconnecting"
+    DONE = "done"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+    @property
+    def final(self) -> bool:
+        return self in (Status.DONE, Status.STOPPED, Status.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as the model reported them (or as counted here where it reports none: ``estimated``)."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    estimated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """More answer text. ``offset`` counts Unicode code points from the start; ``tokens`` is the total so far."""
+
+    offset: int
+    text: str
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """More of one reasoning step: ``text`` goes at ``offset`` (code points) of the step named ``key``."""
+
+    key: str
+    title: str
+    offset: int = 0
+    text: str = ""
+    tokens: int = 0
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A change of status that is not an end; ``words`` say it to a person ("reconnecting, attempt 2 of 5")."""
+
+    status: Status
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The last event of every run. ``error`` is set when, and only when, ``status`` is FAILED."""
+
+    status: Status
+    usage: Usage | None = None
+    error: RunError | None = None
+    words: str = ""
+    cost: float | None = None
+    model: str = ""
+    snapshot: str | None = None
+
+
+RunEvent = Delta | Step | State | End
+
+
+class Result(str):
+    """The answer: a string with what is known about how it came to be.
+
+    ``status`` is DONE or STOPPED (a stopped run keeps its partial text); ``level`` 1-4 or None; ``usage``
+    in tokens; ``cost`` in USD or None where the price is not known; ``seconds`` from send to end;
+    ``first_token`` seconds from send to the first delta, or None; ``snapshot`` the id of the session's
+    snapshot after it; ``steps`` the reasoning steps, whole.
+    """
+
+    status: Status
+    level: int | None
+    usage: Usage
+    cost: float | None
+    model: str
+    session: str
+    run_id: str
+    seconds: float
+    first_token: float | None
+    snapshot: str | None
+    steps: tuple[Step, ...]
+    words: str
+
+    def __new__(cls, text: str = "", **facts: Any) -> Result:
+        self = super().__new__(cls, text)
+        defaults: dict[str, Any] = {
+            "status": Status.DONE, "level": None, "usage": Usage(), "cost": None, "model": "",
+            "session": "main", "run_id": "", "seconds": 0.0, "first_token": None, "snapshot": None,
+            "steps": (), "words": "",
+        }  # fmt: skip
+        if unknown := facts.keys() - defaults.keys():
+            raise TypeError(f"Result has no {', '.join(sorted(unknown))}")
+        self.__dict__.update(defaults | facts)
+        return self
+
+    @property
+    def text(self) -> str:
+        return str(self)
+
+    def __str__(self) -> str:
+        return str.__str__(self)
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        from .render import bundle, static_output
+
+        return bundle(self, live=not static_output())
+
+
+@dataclass(slots=True)
+class _Clock:
+    """Monotonic moments of a run, in seconds."""
+
+    sent: float = field(default_factory=time.monotonic)
+    first: float | None = None
+    ended: float | None = None
+
+
+class Run:
+    """Work in flight: ``await run``, ``run.result(timeout)``, ``for delta in run``, ``async for delta in run``.
+
+    ``run.text`` is what there is so far. ``run.cancel()`` stops the model and keeps what came; awaiting a
+    stopped run gives its partial Result, awaiting a failed one raises a RunError whose ``partial`` holds it.
+    Cancelling an awaiting task does not stop the run: several may wait on one run.
+    """
+
+    def __init__(
+        self,
+        id: str,
+        *,
+        prompt: str = "",
+        session: str = "main",
+        level: int | None = None,
+        level_reason: str = "",
+        model: str = "",
+        agent: str = "main",
+        cancel: Callable[[Run], None] | None = None,
+        feeder: int | None = None,
+    ) -> None:
+        self.id = id
+        self.prompt = prompt
+        self.session = session
+        self.level = level
+        self.level_reason = level_reason
+        self.model = model
+        self.agent = agent
+        self.status = Status.WAITING
+        self.words = ""
+        self.tokens = 0
+        self._cancel = cancel
+        self._text = SpokenText()
+        self._steps: dict[str, Step] = {}
+        self._clock = _Clock()
+        self._changed = threading.Condition()
+        self._listeners: list[Callable[[RunEvent], None]] = []
+        self._done: Future[Result] = Future()
+        self._done.set_running_or_notify_cancel()
+        self._feeder = feeder
+        self._why_stopped = ""
+
+    # -- what one can ask at any time ------------------------------------------------------------
+
+    @property
+    def text(self) -> str:
+        """The answer so far."""
+        with self._changed:
+            return str(self._text)
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The reasoning steps so far, each with its whole text."""
+        with self._changed:
+            return tuple(self._steps.values())
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since it was sent, up to its end."""
+        return (self._clock.ended or time.monotonic()) - self._clock.sent
+
+    @property
+    def first_token(self) -> float | None:
+        """Seconds from send to the first delta, or None."""
+        return None if self._clock.first is None else self._clock.first - self._clock.sent
+
+    def done(self) -> bool:
+        return self._done.done()
+
+    def cancel(self, why: str = "stopped by you") -> None:
+        """Ask the gateway to stop; what came is kept. Any thread, any number of times; the first ``why`` is shown."""
+        self._why_stopped = self._why_stopped or why
+        if self._cancel is not None and not self.done():
+            self._cancel(self)
+
+    # -- waiting ---------------------------------------------------------------------------------
+
+    def result(self, timeout: float | None = None) -> Result:
+        """Wait for the end. ``timeout`` in seconds raises RunTimeout and leaves the run going."""
+        self._refuse_own_thread()
+        try:
+            return self._done.result(timeout)
+        except FutureTimeout:
+            if self.done():
+                return self._done.result()
+            raise RunTimeout(f"the run did not end within {timeout:g} s; it goes on, run.cancel() stops it") from None
+
+    def __await__(self) -> Generator[Any, None, Result]:
+        return asyncio.wrap_future(self._done).__await__()
+
+    def __iter__(self) -> Iterator[str]:
+        self._refuse_own_thread()
+        seen = 0
+        while True:
+            with self._changed:
+                while self._text.length == seen and not self.done():
+                    self._changed.wait()
+            if text := self._since(seen):
+                seen += len(text)
+                yield text
+            else:
+                self._done.result()
+                return
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        loop = asyncio.get_running_loop()
+        news = asyncio.Event()
+
+        def wake(_: RunEvent) -> None:
+            with suppress(RuntimeError):  # the reader's loop may be closed by now
+                loop.call_soon_threadsafe(news.set)
+
+        forget = self.subscribe(wake)
+        seen = 0
+        try:
+            while True:
+                news.clear()
+                over = self.done()
+                if text := self._since(seen):
+                    seen += len(text)
+                    yield text
+                elif over:
+                    self._done.result()
+                    return
+                else:
+                    await news.wait()
+        finally:
+            forget()
+
+    def _since(self, offset: int) -> str:
+        with self._changed:
+            return self._text.since(offset)
+
+    def _refuse_own_thread(self) -> None:
+        if self._feeder == threading.get_ident() and not self.done():
+            raise RuntimeError("this would block the thread that feeds the run; use `await run` or `async for`")
+
+    # -- events ----------------------------------------------------------------------------------
+
+    def subscribe(self, listener: Callable[[RunEvent], None]) -> Callable[[], None]:
+        """Call ``listener`` with every event from now on, on the feeding thread; returns the way to unsubscribe."""
+        with self._changed:
+            self._listeners.append(listener)
+
+        def unsubscribe() -> None:
+            with self._changed, suppress(ValueError):
+                self._listeners.remove(listener)
+
+        return unsubscribe
+
+    def push(self, event: RunEvent) -> None:
+        """Apply one event and tell the listeners. For the owner of the connection, on one thread."""
+        if self.done():
+            return
+        self._feeder = threading.get_ident()
+        with self._changed:
+            match event:
+                case Delta():
+                    self._append(event)
+                case Step():
+                    self._grow_step(event)
+                case State():
+                    self.status, self.words = event.status, event.words
+                case End():
+                    self._clock.ended = time.monotonic()
+                    self.status = event.status
+                    self.words = self._last_words(event)
+                    self.model = event.model or self.model
+            listeners = tuple(self._listeners)
+        if isinstance(event, End):
+            self._settle(event)
+        with self._changed:
+            self._changed.notify_all()
+        for listener in listeners:
+            try:
+                listener(event)
+            except Exception:
+                log.exception("a listener of run %s failed", self.id)
+
+    def _append(self, event: Delta) -> None:
+        if event.offset != self._text.length:
+            raise ValueError(f"delta at offset {event.offset}, expected {self._text.length}")
+        if self._clock.first is None:
+            self._clock.first = time.monotonic()
+        self._text.append(event.text)
+        self.tokens = event.tokens
+        self.status, self.words = Status.STREAMING, ""
+
+    def _grow_step(self, event: Step) -> None:
+        known = self._steps.get(event.key)
+        text = (known.text if known else "")[: event.offset] + event.text
+        self._steps[event.key] = Step(event.key, event.title, 0, text, event.tokens, event.seconds)
+
+    def _last_words(self, event: End) -> str:
+        if event.error is not None:
+            return str(event.error)
+        return event.words or (self._why_stopped if event.status is Status.STOPPED else "")
+
+    def _settle(self, event: End) -> None:
+        usage = event.usage or Usage(output_tokens=self.tokens, estimated=True)
+        self.tokens = usage.output_tokens or self.tokens
+        result = Result(
+            self.text, status=event.status, level=self.level, usage=usage, cost=event.cost, model=self.model,
+            session=self.session, run_id=self.id, seconds=self.seconds, first_token=self.first_token,
+            snapshot=event.snapshot, steps=self.steps, words=self.words,
+        )  # fmt: skip
+        if event.error is None:
+            self._done.set_result(result)
+        else:
+            event.error.partial = result
+            self._done.set_exception(event.error)
+
+    def _ipython_display_(self) -> None:
+        seams.show_run(self)
+
+    def __repr__(self) -> str:
+        return f"<Run {self.id[:8]} {self.status}: {self.tokens} tokens in session {self.session!r}>"

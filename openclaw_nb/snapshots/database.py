@@ -1,0 +1,140 @@
+"""Database: one private SQLite file in WAL mode, for many threads and processes, whose failures are sentences."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from ..errors import SnapshotError
+
+__all__ = ["Database"]
+
+_WAIT = 5.0  # seconds for the lock of another process
+_WORDS = {
+    sqlite3.SQLITE_FULL: "the disk is full; what was there before is intact",
+    sqlite3.SQLITE_IOERR: "the disk refuses; what was there before is intact",
+    sqlite3.SQLITE_BUSY: "another process keeps the file locked; try again",
+    sqlite3.SQLITE_READONLY: "the file can only be read",
+    sqlite3.SQLITE_CANTOPEN: "the file cannot be opened",
+    sqlite3.SQLITE_CORRUPT: "the file is damaged",
+    sqlite3.SQLITE_NOTADB: "the file is no snapshot store, or its beginning is damaged",
+}
+
+
+class Database:
+    """The SQLite file ``path`` (``:memory:`` for none) with exactly the objects that ``schema`` creates.
+
+    ``version`` is the number of that schema, kept in ``user_version``. A new file gets mode 0600, a new directory
+    0700. After a fork the child may not use it. Every failure is a SnapshotError.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], schema: tuple[str, ...], version: int) -> None:
+        self.path = os.fspath(path)
+        self._wanted = (version, set(schema))
+        self._lock = threading.RLock()
+        self._pid = os.getpid()
+        self._connection: sqlite3.Connection | None = None
+        try:
+            if path != ":memory:":
+                self.path = _private_file(self.path)
+            with _in_words(f"the snapshot store {self.path}"):
+                self._connection = sqlite3.connect(
+                    self.path, timeout=_WAIT, isolation_level=None, check_same_thread=False
+                )
+                self._connection.text_factory = bytes  # what a damaged file gives as text need not be UTF-8
+                self._prepare(self._connection, schema)
+        except (OSError, ValueError) as error:
+            raise SnapshotError(f"the snapshot store {self.path!r} cannot be opened: {error}") from error
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def closed(self) -> bool:
+        return self._connection is None
+
+    @contextmanager
+    def transaction(self, about: str, *, write: bool = False) -> Iterator[sqlite3.Connection]:
+        """The connection, to this thread alone, in one transaction; ``about`` begins the sentence if it fails."""
+        if os.getpid() != self._pid:  # before the lock: a thread that the fork left behind may hold it
+            raise SnapshotError(f"{about}: the store was opened before a fork; open it again in this process")
+        with self._lock, _in_words(about):
+            connection = self._connection
+            if connection is None:
+                raise SnapshotError(f"{about}: the store is closed")
+            try:
+                connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+                yield connection
+                connection.execute("COMMIT")
+            finally:
+                if connection.in_transaction:
+                    with suppress(sqlite3.Error):
+                        connection.execute("ROLLBACK")
+
+    def close(self) -> None:
+        """Close the file; a second time, and in a child after a fork, this does nothing."""
+        if os.getpid() != self._pid:
+            return
+        with self._lock, suppress(sqlite3.Error):
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                connection.close()
+
+    def _look(self) -> tuple[int, set[str]]:
+        with self.transaction(f"the snapshot store {self.path}") as connection:  # both at one moment
+            return _schema(connection)
+
+    def _prepare(self, connection: sqlite3.Connection, schema: tuple[str, ...]) -> None:
+        connection.execute("PRAGMA cell_size_check = ON")
+        connection.execute("PRAGMA trusted_schema = OFF")
+        found = self._look()
+        if found[0] > self._wanted[0]:
+            raise SnapshotError(
+                f"the snapshot store {self.path} has format {found[0]}, and this version of openclaw_nb reads formats"
+                f" up to {self._wanted[0]}; update it"
+            )
+        if found == (0, set()):
+            connection.execute("PRAGMA page_size = 8192")  # fewer gaps between messages of half a kilobyte
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # like the size, only before the first table
+            connection.execute("PRAGMA journal_mode = WAL")
+            with self.transaction("a new snapshot store", write=True):
+                if _schema(connection) == (0, set()):
+                    for statement in (*schema, f"PRAGMA user_version = {self._wanted[0]}"):
+                        connection.execute(statement)
+            found = self._look()
+        if found != self._wanted:
+            raise SnapshotError(f"{self.path} is no snapshot store, or its schema is damaged")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA synchronous = NORMAL")
+
+
+def _schema(connection: sqlite3.Connection) -> tuple[int, set[str]]:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    rows = connection.execute("SELECT sql FROM sqlite_master WHERE name NOT GLOB 'sqlite_*'")
+    return version, {sql.decode(errors="replace") for (sql,) in rows if sql}
+
+
+def _private_file(path: str) -> str:
+    """Make ``path`` where it is not there; its real path."""
+    path = os.path.realpath(os.path.expanduser(path))
+    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    # Never open a file that is there: closing it again would drop the locks SQLite holds on it in this process.
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    if os.stat(path).st_size == 0:
+        os.chmod(path, 0o600)
+    return path
+
+
+@contextmanager
+def _in_words(about: str) -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, OverflowError) as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        raise SnapshotError(f"{about}: {_WORDS.get(code, error)}") from error
+    except (TypeError, ValueError, RecursionError) as error:  # of decoding what somebody else made
+        raise SnapshotError(f"{about}: the file holds what no snapshot store writes") from error

@@ -1,0 +1,62 @@
+"""The two models that all live views of a kernel share, so that neither travels with every cell: code and layout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import TypeVar
+
+import ipywidgets  # type: ignore[import-untyped]
+from traitlets import Unicode
+
+from ..errors import ConfigError
+
+__all__ = ["Library", "close_library", "open_library", "shared_layout", "static"]
+
+_STATIC = Path(__file__).parent.parent / "static"
+_open: dict[str, ipywidgets.Widget] = {}
+
+T = TypeVar("T", bound=ipywidgets.Widget)
+
+
+class Library(ipywidgets.Widget):  # type: ignore[misc]
+    """A model without a view whose ``source`` is the JavaScript of the live view (some 30 kB)."""
+
+    source = Unicode().tag(sync=True)
+
+    def set_state(self, sync_data: object) -> None:
+        """Nothing: what every view runs is not for a page to change."""
+
+
+@cache
+def static(name: str) -> str:
+    """The text of a built file. Raises ConfigError in a checkout where none has been built."""
+    try:
+        return (_STATIC / name).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{name} has not been built; `npm install && npm run build` in js/ does it") from None
+
+
+def open_library() -> Library:
+    """The kernel's one library model, opened if there is none or if a page closed it. Cheap to call again."""
+    return _shared("library", lambda: Library(source=static("stream.js")))
+
+
+def shared_layout() -> ipywidgets.Layout:
+    """The one layout of all live views; ipywidgets would open one for each."""
+    return _shared("layout", ipywidgets.Layout)
+
+
+def close_library() -> None:
+    """Close both, for %unload_ext; the next view opens them again."""
+    while _open:
+        _open.popitem()[1].close()
+
+
+def _shared(name: str, make: Callable[[], T]) -> T:
+    found: T | None = _open.get(name)
+    # `Widget.close_all()` leaves no comm at all, a closing page leaves a closed one.
+    if found is None or found.comm is None or getattr(found.comm, "_closed", False):
+        found = _open[name] = make()
+    return found

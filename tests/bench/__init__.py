@@ -1,0 +1,1 @@
+"""Measurements: `make bench`. Figures are ratios of contenders in one run, on one machine."""

@@ -1,0 +1,282 @@
+"""Runs that are stopped, repeated, read too slowly or sent into nothing: what came is kept, and nothing twice."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from openclaw_nb import inflight, link
+from openclaw_nb.client import OpenClawClient
+from openclaw_nb.connection import HIGH_WATER
+from openclaw_nb.errors import RequestError, RunError, RunTimeout
+from openclaw_nb.gateway import Gateway
+from openclaw_nb.protocol.runlog import LONGEST_DELTA
+from openclaw_nb.run import Delta, Status
+from tests.faults.proxy import Blackhole, CutAfter, Slow, behind
+from tests.spine import Counted, asynchronous, let_in, on_both_loops, serving, soon
+
+
+async def last_message(client: OpenClawClient, session: str) -> Any:
+    history = await client.request("chat.history", {"sessionKey": session})
+    return history["messages"][-1]["content"][0]["text"] if history["messages"] else None
+
+
+# -- stopped ---------------------------------------------------------------------------------------
+
+
+@on_both_loops
+async def test_cancelled_at_every_delta() -> None:
+    model = Counted(*(f"{i} " for i in range(25)), pause=0.002)
+    async with serving(model, token_batch_size=1) as (_, client):
+        for k in range(25):
+            run = client.send("go", session=f"s{k}")
+            run.subscribe(lambda event, run=run, k=k: run.cancel() if run.tokens == k + 1 else None)
+            result = await run
+            assert result.status is Status.STOPPED
+            assert result.words == "stopped by you"
+            assert result.startswith("".join(f"{i} " for i in range(k + 1)))
+            assert result == await last_message(client, f"s{k}")
+            assert result.snapshot, "the history stands at what was kept"
+        assert model.closed == model.calls == 25
+        assert await client.send("go") == "".join(f"{i} " for i in range(25))
+
+
+@asynchronous
+async def test_cancelled_before_anything_came() -> None:
+    model = Counted(pause=0, until=asyncio.Event())
+    async with serving(model) as (_, client):
+        run = client.send("go")
+        run.cancel("not wanted")
+        result = await run
+        assert (result, result.status, result.words) == ("", Status.STOPPED, "not wanted")
+        later = client.send("go")
+        await soon(lambda: model.calls)
+        later.cancel()
+        assert await later == ""
+        assert await last_message(client, "main") is None
+        assert model.closed == model.calls
+
+
+@asynchronous
+async def test_cancelled_from_another_thread() -> None:
+    model = Counted("one ", until=asyncio.Event())
+    async with serving(model) as (_, client):
+        run = client.send("go")
+        await soon(lambda: run.text)
+        threads = [threading.Thread(target=run.cancel) for _ in range(5)]
+        for thread in threads:
+            thread.start()
+        assert await run == "one "
+        for thread in threads:
+            thread.join()
+        run.cancel()  # long over
+        assert model.closed == 1
+
+
+@asynchronous
+async def test_stopped_while_the_link_is_down() -> None:
+    model = Counted("one ", until=asyncio.Event())
+    async with behind(model) as (proxy, client):
+        run = client.send("go")
+        await soon(lambda: run.text)
+        proxy.faults.append(CutAfter(0, "connect.challenge"))
+        proxy.cut()
+        await soon(lambda: run.status is Status.RECONNECTING)
+        run.cancel()
+        assert await run == "one "
+        await soon(lambda: model.closed, "stopping the model once there was a link again")
+
+
+@asynchronous
+async def test_a_model_that_ignores_its_cancellation(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = 0
+
+    async def stubborn(prompt: str) -> AsyncIterator[str]:
+        nonlocal closed
+        try:
+            while True:
+                yield "more "
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.sleep(0.005)
+        finally:
+            closed += 1
+
+    async with serving(stubborn) as (_, client):
+        run = client.send("go")
+        await soon(lambda: run.text)
+        run.cancel()
+        result = await run
+        assert result.status is Status.STOPPED
+        assert closed == 1
+        assert result == await last_message(client, "main")
+
+
+@asynchronous
+async def test_a_stop_the_gateway_never_confirms(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inflight, "STOP_TIMEOUT", 0.05)
+    model = Counted("one ", until=asyncio.Event())
+    async with behind(model) as (proxy, client):
+        proxy.faults.append(Blackhole(1))
+        await client.reconnect()
+        run = client.send("go")
+        await soon(lambda: run.text)
+        run.cancel()
+        assert await run == "one "
+        proxy.cut()
+        await soon(lambda: model.closed, "stopping the model once there was a link again")
+        assert await client.request("health")
+
+
+@asynchronous
+async def test_time_limit() -> None:
+    model = Counted("one ", until=asyncio.Event())
+    async with serving(model) as (_, client):
+        run = client.send("go", timeout=0.2)
+        with pytest.raises(RunTimeout, match=r"time limit of 0\.2 s was reached") as failure:
+            await run
+        assert failure.value.partial == "one "
+        assert isinstance(failure.value, TimeoutError)
+        assert model.closed == 1
+
+
+# -- repeated --------------------------------------------------------------------------------------
+
+
+@asynchronous
+async def test_a_lost_reply_and_the_same_key_is_one_call_of_the_model() -> None:
+    model = Counted("one ", "two ")
+    async with behind(model) as (proxy, client):
+        for i in range(20):
+            proxy.faults.append(CutAfter(1, "res"))
+            client._linked().again()
+            assert await client.send("go", idempotency_key=f"key {i}", session=f"{i}") == "one two "
+            assert await client.send("go", idempotency_key=f"key {i}", session=f"{i}") == "one two "
+            assert model.calls == i + 1
+
+
+@asynchronous
+async def test_the_same_key_from_many_at_once() -> None:
+    model = Counted("one ", "two ", pause=0.01)
+    async with serving(model) as (gateway, client), OpenClawClient(token=gateway.token) as other:
+        await other.connect(gateway.url)
+        runs = [one.send("go", idempotency_key="k") for one in (client, other) * 20]
+        assert {str(await run) for run in runs} == {"one two "}
+        assert client.send("go", idempotency_key="k") is not runs[0]
+    assert model.calls == 1
+
+
+@asynchronous
+async def test_the_same_key_for_something_else_is_refused() -> None:
+    gate = asyncio.Event()
+    async with serving(Counted("one ", until=gate)) as (_, client):
+        run = client.send("go", idempotency_key="k")
+        with pytest.raises(RequestError, match="already used"):
+            client.send("another", idempotency_key="k")
+        assert client.send("go", idempotency_key="k") is run
+        gate.set()
+        await run
+        for other in ({"prompt": "another"}, {"level": 4}, {"session": "other"}):
+            with pytest.raises(RunError, match="already used"):
+                await client.send(**{"prompt": "go", "idempotency_key": "k"} | other)
+
+
+# -- read slowly, or not at all --------------------------------------------------------------------
+
+
+@on_both_loops
+async def test_a_reader_that_does_not_read() -> None:
+    pieces = [f"{i:06}" * 200 for i in range(4_000)]  # 4.8 MB
+    model = Counted(*pieces)
+    async with Gateway(model=model) as gateway, let_in(gateway, caps=("nb.offset",)) as raw:
+        raw.ws.transport.pause_reading()
+        (connection,) = gateway._connections
+        transport = connection._transport.underlying_transport  # type: ignore[union-attr]
+        await raw.send({
+            "type": "req", "id": "1", "method": "chat.send",
+            "params": {"sessionKey": "main", "message": "go", "idempotencyKey": "k"},
+        })  # fmt: skip
+        held = 0
+        while not model.closed:
+            await asyncio.sleep(0.005)
+            held = max(held, transport.get_write_buffer_size())
+        raw.ws.transport.resume_reading()
+        assert held <= HIGH_WATER + 2 * LONGEST_DELTA
+        text, frames = "", 0
+        while True:
+            payload = await raw.event("chat")
+            if payload["state"] != "delta":
+                break
+            assert payload["offset"] == len(text)
+            assert len(payload["deltaText"]) <= LONGEST_DELTA
+            text, frames = text + payload["deltaText"], frames + 1
+        assert text == "".join(pieces)
+        assert payload["length"] == len(text)
+        assert frames < 1_000, "deltas for a slow reader are joined"
+
+
+@asynchronous
+async def test_a_slow_link_loses_nothing() -> None:
+    pieces = [f"{i} " for i in range(3_000)]
+    async with behind(Counted(*pieces), token_batch_size=10) as (proxy, client):
+        proxy.faults.append(Slow(2_000, 0.002))
+        await client.reconnect()
+        assert await client.send("go") == "".join(pieces)
+
+
+@asynchronous
+async def test_a_link_that_swallows_everything_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link, "PING", 0.1)
+    gate = asyncio.Event()
+    async with behind(Counted("one ", "two ", until=gate)) as (proxy, client):
+        proxy.faults.append(Blackhole(1))
+        await client.reconnect()
+        run = client.send("go")
+        await soon(lambda: run.text == "one two ", "coming back from a black hole")
+        gate.set()
+        assert await run == "one two "
+
+
+# -- joined ----------------------------------------------------------------------------------------
+
+
+async def deltas_of(client: OpenClawClient) -> list[Delta]:
+    deltas: list[Delta] = []
+    run = client.send("go")
+    run.subscribe(lambda event: deltas.append(event) if isinstance(event, Delta) else None)
+    await run
+    return deltas
+
+
+@asynchronous
+async def test_deltas_are_batched_and_the_first_comes_alone() -> None:
+    async with serving(Counted(*"abcdefghijklmnopqrstu"), token_batch_delay=60.0) as (_, client):
+        assert [delta.text for delta in await deltas_of(client)] == ["a", "bcdefghijk", "lmnopqrstu"]
+        client.token_batch_size = 1
+        assert len(await deltas_of(client)) == 21
+
+
+@asynchronous
+async def test_what_waits_long_enough_leaves_before_the_batch_is_full() -> None:
+    gate = asyncio.Event()
+    async with serving(Counted("a", "b", "c", until=gate), token_batch_delay=0.01) as (_, client):
+        run = client.send("go")
+        await soon(lambda: run.text == "abc")
+        gate.set()
+        await run
+
+
+@asynchronous
+async def test_without_streaming_it_comes_in_one_piece() -> None:
+    tokens: list[str] = []
+    async with serving(Counted("a", "b", "c"), streaming=False) as (_, client):
+        client.on("token", tokens.append)
+        assert [delta.text for delta in await deltas_of(client)] == ["abc"]
+        assert tokens == ["abc"]
+        run = client.send("go")
+        run.cancel()
+        assert (await run).status is Status.STOPPED

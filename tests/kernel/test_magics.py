@@ -1,0 +1,366 @@
+"""magics: `%%openclaw` in real kernels of three ipykernel versions, as a front end sees it."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from .conftest import Kernel, Message, Reply
+
+pytestmark = pytest.mark.kernel
+
+MODELS = """
+import asyncio
+%load_ext openclaw_nb
+
+closed = []
+
+async def slow(prompt):
+    try:
+        for number in range(1000):
+            yield f"{number} "
+            await asyncio.sleep(0.01)
+    finally:
+        closed.append(prompt)
+
+async def burst(prompt):
+    for number in range(4000):
+        yield f"word{number % 50} "
+
+async def echo(prompt):
+    yield prompt
+
+async def broken(prompt):
+    yield "so far "
+    raise ValueError("no more")
+"""
+
+
+@pytest.fixture(autouse=True)
+def models(kernel: Kernel) -> None:
+    reply = kernel.run(MODELS)
+    assert reply.status == "ok", reply.content
+
+
+def view_of(message: Message) -> str | None:
+    """The comm of a live view that this message opens."""
+    opened: dict[str, Any] = message["content"]
+    if message["msg_type"] == "comm_open" and "_library" in opened["data"].get("state", {}):
+        return str(opened["comm_id"])
+    return None
+
+
+def after_view(seconds: float, act: Callable[[str], None]) -> tuple[Callable[[Message], None], list[float]]:
+    """Do ``act(comm id)`` some seconds after a view opens; the moment it was done is put into the list."""
+    moments: list[float] = []
+
+    def on_message(message: Message) -> None:
+        if comm := view_of(message):
+
+            def do() -> None:
+                moments.append(time.monotonic())
+                act(comm)
+
+            threading.Timer(seconds, do).start()
+
+    return on_message, moments
+
+
+def answer(reply: Reply) -> str:
+    return str(reply.displays()[0]["text/plain"])
+
+
+# -- what a cell gives -----------------------------------------------------------------------------
+
+
+def test_the_answer_is_shown_once_and_stays(kernel: Kernel) -> None:
+    reply = kernel.run("%%openclaw\nwhat is 6*7?")
+    assert reply.status == "ok"
+    (shown,) = reply.displays()
+    assert set(shown) == {"text/html", "text/markdown", "text/plain"}
+    assert "42" in shown["text/plain"]
+    again = kernel.run("_")
+    assert "42" in again.displays()[0]["text/markdown"]
+
+
+def test_into_is_a_string_with_facts(kernel: Kernel) -> None:
+    kernel.run("%%openclaw --into answer --level 3 --model echo\nhello there")
+    reply = kernel.run("print(answer, type(answer).__name__, answer.level, answer.model, answer + '!')")
+    assert reply.text == "hello there Result 3 echo hello there!\n"
+
+
+def test_a_session_remembers_and_another_does_not(kernel: Kernel) -> None:
+    kernel.run("%%openclaw --session green\nmy name is Ada")
+    assert "Ada" in answer(kernel.run("%%openclaw --session green\nwhat is my name?"))
+    assert "Ada" not in answer(kernel.run("%%openclaw --session blue\nwhat is my name?"))
+
+
+def test_braces_take_what_exists_and_leave_the_rest(kernel: Kernel) -> None:
+    kernel.run('rate = 7\ntrick = "ignore this, --level 4"')
+    kernel.run('%%openclaw --model echo --into said\n{rate} {nothing} {"a": 1} f"{x!r}" {trick}')
+    reply = kernel.run("print(said.level); print(said)")
+    lines = reply.text.splitlines()
+    assert lines[0] == "2"
+    assert lines[1].startswith('7 {nothing} {"a": 1} f"{x!r}" `trick`')
+    assert "ignore this, --level 4" in reply.text
+
+
+def test_plain_prints_and_opens_no_widget(kernel: Kernel) -> None:
+    reply = kernel.run("%%openclaw --plain\nwhat is 6*7?")
+    assert "42" in reply.text
+    assert not any(message["msg_type"] == "comm_open" for message in reply.messages)
+
+
+def test_terminal_escapes_are_neutralised(kernel: Kernel) -> None:
+    kernel.run("async def hostile(prompt):\n    yield '\\x1b[2J\\x1b]0;owned\\x07safe'")
+    for cell in ("%%openclaw --plain --model hostile\nx", "%%openclaw --model hostile\nx"):
+        text = kernel.run(cell).text
+        assert "safe" in text
+        assert "\x1b" not in text
+        assert "\x07" not in text
+
+
+def test_around_it_other_magics_work(kernel: Kernel) -> None:
+    timed = kernel.run("%%time\n%%openclaw\nwhat is 6*7?")
+    assert timed.status == "ok"
+    assert "Wall time" in timed.text
+    assert "42" in answer(timed)
+    captured = kernel.run("%%capture kept\n%%openclaw\nwhat is 6*7?")
+    assert captured.status == "ok"
+    assert captured.outputs == []
+    assert "42" in kernel.run("kept.show()").text
+    assert kernel.run("%%timeit -n1 -r2\n%%openclaw --model offline:0\nwhat is 6*7?").status == "ok"
+    nested = kernel.run(
+        "get_ipython().run_cell('%%openclaw --into inner\\nwhat is 6*7?'); print('then', '42' in inner)"
+    )
+    assert "then True" in nested.text
+
+
+def test_static_rendering_is_the_same_twice(kernel: Kernel) -> None:
+    kernel.run("import os; os.environ['OPENCLAW_NB_RENDER'] = 'static'")
+    replies = [kernel.run(f"%%openclaw --session s{n}\nwhat is 6*7?") for n in (1, 2)]
+    kernel.run("del os.environ['OPENCLAW_NB_RENDER']")
+    assert replies[0].displays() == replies[1].displays()
+    kinds = {message["msg_type"] for message in replies[0].messages}
+    assert not kinds & {"comm_open", "update_display_data"}
+
+
+# -- background ------------------------------------------------------------------------------------
+
+
+def test_background_runs_land_in_their_own_cells(kernel: Kernel) -> None:
+    cells = [kernel.submit(f"%%openclaw --bg --model slow --session bg{n} --into r{n}\nrun {n}") for n in range(10)]
+    first = kernel.wait(cells[0])
+    assert first.seconds < 5
+    for cell in cells[1:]:
+        kernel.wait(cell)
+    assert kernel.run("print(r3.status); [r.cancel() for r in (r0, r1)]").status == "ok"
+    kernel.run("import time; time.sleep(1)")
+    kernel.run("%openclaw cancel")
+    assert "settled" in kernel.run("%openclaw wait").text
+    for n, cell in enumerate(cells):
+        (shown,) = [output["data"] for output in kernel.screen.of(cell)]
+        text = kernel.run(f"print(r{n})").text.strip()
+        assert text.startswith("0 1 2")
+        assert text in shown["text/plain"]
+
+
+def test_a_run_shown_in_two_cells_stays_equal(kernel: Kernel) -> None:
+    one = kernel.submit("%%openclaw --bg --into both\ncount to 40")
+    kernel.wait(one)
+    two = kernel.submit("both")
+    kernel.wait(two)
+    kernel.run("%openclaw wait")
+    shown = [kernel.screen.of(cell)[0]["data"] for cell in (one, two)]
+    assert shown[0] == shown[1]
+    assert "40" in shown[0]["text/plain"]
+
+
+# -- stopping --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("prefix", ["", "%%time\n"], ids=["awaited", "blocking"])
+def test_an_interrupt_keeps_what_came(kernel: Kernel, prefix: str) -> None:
+    on_message, moments = after_view(0.5, lambda _: kernel.interrupt())
+    queued = kernel.submit(f"{prefix}%%openclaw --model slow --into kept --session stop\nprompt {prefix!r}")
+    after = kernel.submit("print('the queue goes on')")
+    reply = kernel.wait(queued, on_message=on_message)
+    assert time.monotonic() - moments[0] < 0.5 + 0.5  # a margin for a busy machine
+    assert reply.status == "ok"
+    assert "stopped by you" in answer(reply)
+    assert kernel.wait(after).text == "the queue goes on\n"
+    check = kernel.run("print(kept.status, kept.startswith('0 1 2'), len(closed) > 0)")
+    assert check.text == "stopped True True\n"
+    history = kernel.run("%openclaw sessions").text
+    assert "stop" in history
+
+
+def test_the_stop_button(kernel: Kernel) -> None:
+    if kernel.version.startswith("6."):
+        pytest.skip("ipykernel 6 hears no button while a cell runs; the interrupt stops it")
+    stop = {"method": "custom", "content": {"kind": "stop"}}
+    on_message, moments = after_view(0.5, lambda comm: kernel.comm(comm, stop))
+    queued = kernel.submit("%%openclaw --model slow --into kept\nbutton")
+    after = kernel.submit("print('the queue goes on')")
+    reply = kernel.wait(queued, on_message=on_message)
+    assert time.monotonic() - moments[0] < 0.5 + 0.5
+    assert reply.status == "ok"
+    assert "stopped by you" in answer(reply)
+    assert kernel.wait(after).text == "the queue goes on\n"
+    assert kernel.run("print(kept.status, 'button' in closed)").text == "stopped True\n"
+
+
+def test_interrupts_at_random_leave_nothing(kernel: Kernel) -> None:
+    kernel.run("import threading, os; before = threading.active_count(), len(os.listdir('/proc/self/fd'))")
+    dice = random.Random(7)
+    for _ in range(12):
+        on_message, moments = after_view(dice.uniform(0, 0.3), lambda _: kernel.interrupt())
+        reply = kernel.run("%%openclaw --model slow --session dice\nagain", on_message=on_message)
+        assert reply.status == "ok"
+        assert time.monotonic() - moments[0] < 1
+    time.sleep(0.5)
+    kernel.run("import gc; gc.collect()")
+    reply = kernel.run("print(threading.active_count() - before[0], len(os.listdir('/proc/self/fd')) - before[1])")
+    assert reply.text == "0 0\n"
+
+
+def test_a_time_limit(kernel: Kernel) -> None:
+    reply = kernel.run("%%openclaw --model slow --timeout 0.3 --into late\nx")
+    assert reply.status == "error"
+    assert reply.content["ename"] == "RunTimeout"
+    assert "the time limit of 0.3 s was reached" in reply.content["evalue"]
+    assert kernel.run("print(late.startswith('0 1 2'))").text == "True\n"
+
+
+# -- mistakes and failures -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [
+        ("%%openclaw --levl 3\nx", "did you mean --level?"),
+        ("%%openclaw\n   ", "the cell has no prompt"),
+        ("%%openclaw --model slwo\nx", "slow"),
+        ("%%openclaw --to ws://127.0.0.1:9\nx", "no gateway at ws://127.0.0.1:9: connection refused"),
+        ("%%openclaw --model broken\nx", "broken() raised ValueError: no more"),
+        ("%%openclaw --model openai-chat:gpt-5-mini\nx", "OPENAI_API_KEY"),
+        ("%openclaw connct ws://x", "did you mean connect?"),
+        ("%openclaw connect ws://127.0.0.1:9 --token-env HOME", "connection refused"),
+    ],
+)
+def test_short_sentences(kernel: Kernel, cell: str, words: str) -> None:
+    reply = kernel.run(cell)
+    assert reply.status == "error"
+    assert words in reply.content["evalue"]
+    assert len("\n".join(reply.content["traceback"]).splitlines()) <= 3
+    assert reply.seconds < 3
+
+
+def test_a_failed_run_keeps_what_came(kernel: Kernel) -> None:
+    kernel.run("%%openclaw --model broken --into part\nx")
+    assert kernel.run("print(part, part.status)").text == "so far  failed\n"
+
+
+# -- what it sends ---------------------------------------------------------------------------------
+
+
+def test_a_burst_is_coalesced_and_complete(kernel: Kernel) -> None:
+    kernel.run("%%openclaw\nwarm up")
+    reply = kernel.run("%%openclaw --model burst --into all\nx")
+    assert len(reply.messages) <= 25
+    assert kernel.run("print(all == ''.join(f'word{n % 50} ' for n in range(4000)))").text == "True\n"
+
+
+def test_ten_thousand_deltas_a_second(kernel: Kernel) -> None:
+    kernel.run("""
+async def flood(prompt):
+    for number in range(20000):
+        yield "x "
+        if number % 100 == 0:
+            await asyncio.sleep(0.01)
+""")
+    reply = kernel.run("%%openclaw --model flood --into all\nx")
+    comm = [message for message in reply.messages if message["msg_type"] == "comm_msg"]
+    assert len(comm) <= 60 * max(1, reply.seconds)
+    assert kernel.run("print(all == 'x ' * 20000)").text == "True\n"
+
+
+@pytest.mark.leaks("pyzmq keeps a thread from its first message above 64 kB on")
+def test_hostile_comm_messages_are_ignored(kernel: Kernel) -> None:
+    hostile: list[Any] = [None, 7, {"kind": 3}, {"kind": "sync", "have": "x", "steps": -5}, {"kind": "x" * 10_000_000}]
+
+    def attack(comm: str) -> None:
+        for content in hostile:
+            kernel.comm(comm, {"method": "custom", "content": content})
+        kernel.comm(comm, {"method": "update", "state": {"text": "owned", "_esm": "owned"}})
+        kernel.comm("no such comm", {"method": "custom", "content": {"kind": "stop"}})
+
+    on_message, _ = after_view(0.2, attack)
+    reply = kernel.run("%%openclaw --into fine\ncount to 60", on_message=on_message)
+    assert reply.status == "ok"
+    assert "60" in answer(reply)
+    assert "owned" not in str(reply.displays())
+
+
+# -- loading and unloading -------------------------------------------------------------------------
+
+
+def test_reloading_and_unloading_leave_no_trace(kernel: Kernel) -> None:
+    kernel.run("%unload_ext openclaw_nb")
+    kernel.run("""
+import gc, os, threading, psutil
+shell = get_ipython()
+def trace():
+    formatters = shell.display_formatter.ipython_display_formatter
+    return (
+        len(formatters.type_printers), len(shell.input_transformers_post),
+        sorted(shell.strdispatchers["complete_command"].strs), sorted(shell.magics_manager.magics["cell"]),
+        [len(handlers) for handlers in shell.events.callbacks.values()],
+        sorted(thread.name for thread in threading.enumerate() if "openclaw" in thread.name),
+        len([c for c in psutil.Process().net_connections() if c.status == "LISTEN"]),
+    )
+before = trace()
+""")
+    cell = "%%openclaw\nwhat is 6*7?"
+    kernel.run("%load_ext openclaw_nb")
+    for _ in range(20):
+        kernel.run("%reload_ext openclaw_nb")
+    assert "42" in answer(kernel.run(cell))
+    kernel.run("for _ in range(80): get_ipython().run_line_magic('reload_ext', 'openclaw_nb')")
+    kernel.run(cell)
+    kernel.run("%unload_ext openclaw_nb")
+    reply = kernel.run("after = trace(); print(after == before or (before, after))")
+    assert reply.text == "True\n"
+
+
+def test_completion(kernel: Kernel) -> None:
+    def complete(code: str) -> list[str]:
+        kernel.client.complete(code, len(code))
+        while True:
+            message = kernel.client.get_shell_msg(timeout=10)
+            if message["msg_type"] == "complete_reply":
+                return list(message["content"]["matches"])
+
+    assert "--level" in complete("%%openclaw --le")
+    assert "deep" not in complete("%%openclaw --level ")
+    assert {"auto", "1", "4"} <= set(complete("%%openclaw --level "))
+    assert "connect" in complete("%openclaw con")
+    assert "sessions" in complete("%openclaw ")
+
+
+def test_a_terminal_shell_streams_plainly(kernel: Kernel) -> None:
+    reply = kernel.run("""
+import subprocess, sys
+code = "%load_ext openclaw_nb\\nget_ipython().run_cell_magic('openclaw', '--into x', 'what is 6*7?')\\nprint(x.status)"
+done = subprocess.run([sys.executable, "-m", "IPython", "--colors=NoColor", "--simple-prompt", "-c", code],
+                      capture_output=True, text=True, timeout=60)
+print(done.stdout, done.stderr)
+""")
+    assert "42" in reply.text
+    assert "done" in reply.text

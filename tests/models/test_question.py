@@ -1,0 +1,35 @@
+"""How a conversation becomes a question."""
+
+from __future__ import annotations
+
+from openclaw_nb.models.base import Message
+from openclaw_nb.models.question import Question
+from openclaw_nb.prompts import fill
+
+
+def said(*texts: str) -> list[Message]:
+    return [Message(role="assistant" if at % 2 else "user", content=text) for at, text in enumerate(texts)]
+
+
+def test_data_is_taken_out_of_the_words() -> None:
+    question = Question.of(said(fill("what is {x}?", {"x": [1, 2]})))
+    assert question.text == "what is `x`?"
+    assert [data.body for data in question.data] == ["[1, 2]"]
+
+
+def test_history_is_what_came_before() -> None:
+    question = Question.of(said(fill("first {x}", {"x": "secret"}), "answer", "second"))
+    assert question.text == "second"
+    assert question.asked == ["first `x`"]
+    assert len(question.history) == 2
+
+
+def test_no_messages_is_an_empty_question() -> None:
+    assert Question.of([]) == Question("")
+
+
+def test_sentences() -> None:
+    assert Question("What is 3.5 + 1? Thanks!\nBye; now").sentences == ["What is 3.5 + 1?", "Thanks!", "Bye;", "now"]
+    assert Question("explain\n```python\ncount to 5\n```\nplease").sentences == ["explain", "please"]
+    assert Question("a\n```\nnever closed").sentences == ["a"]
+    assert len(Question("x\n" * 10_000).sentences) == 8

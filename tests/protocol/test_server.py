@@ -1,0 +1,160 @@
+"""ServerSession: the handshake of both protocols, who is let in, and 100,000 messages that are none."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Any
+
+import pytest
+
+from openclaw_nb.protocol.frames import MAX_FRAME, MAX_HELLO, encode
+from openclaw_nb.protocol.server import Call, Close, Send, ServerSession
+from tests.spine import hello
+
+
+def new_session(token: str = "T") -> ServerSession:
+    return ServerSession(
+        conn_id="c", nonce="n", version="1", methods=["health"], authorize=lambda given: given == token
+    )
+
+
+def let_in(session: ServerSession, **facts: Any) -> dict[str, Any]:
+    (send,) = session.receive(encode(hello("T", **facts)))
+    assert isinstance(send, Send)
+    reply: dict[str, Any] = json.loads(send.data)
+    return reply
+
+
+def test_the_challenge_comes_first() -> None:
+    frame = json.loads(new_session().challenge(1.5))
+    assert frame == {"type": "event", "event": "connect.challenge", "payload": {"nonce": "n", "ts": 1500}}
+
+
+@pytest.mark.parametrize(("low", "high", "chosen"), [(3, 4, 4), (3, 3, 3), (4, 4, 4), (1, 3, 3), (4, 99, 4)])
+def test_the_newest_common_protocol(low: int, high: int, chosen: int) -> None:
+    session = new_session()
+    assert not session.authenticated
+    assert session.limit == MAX_HELLO
+    reply = let_in(session, low=low, high=high, caps=("nb.offset", "nb.nonsense"))
+    assert reply["id"] == "hello"
+    payload = reply["payload"]
+    assert payload["type"] == "hello-ok"
+    assert payload["protocol"] == chosen
+    assert payload["features"]["capabilities"] == ["nb.offset"]
+    assert payload["policy"] == {"maxPayload": MAX_FRAME, "tickIntervalMs": 30_000}
+    assert session.authenticated
+    assert session.limit == MAX_FRAME
+
+
+@pytest.mark.parametrize(
+    ("request_", "code", "details"),
+    [
+        (hello("wrong"), 1008, "AUTH_TOKEN_MISMATCH"),
+        (hello(""), 1008, "AUTH_TOKEN_MISMATCH"),
+        (hello(None), 1008, "AUTH_TOKEN_MISMATCH"),
+        (hello("T", low=5, high=9), 1002, "PROTOCOL_MISMATCH"),
+        (hello("T", low=1, high=2), 1002, "PROTOCOL_MISMATCH"),
+        (hello("T", role="é" * 200), 1008, None),
+        (hello("T", nonsense=1), 1008, None),
+        ({"type": "req", "id": "hello", "method": "health"}, 1008, None),
+    ],
+)
+def test_who_is_not_let_in(request_: Any, code: int, details: str | None) -> None:
+    session = new_session()
+    send, close = session.receive(encode(request_))
+    assert isinstance(send, Send)
+    assert isinstance(close, Close)
+    reply = json.loads(send.data)
+    assert reply["id"] == "hello"
+    assert reply["error"]["code"] == "INVALID_REQUEST"
+    assert reply["error"].get("details", {}).get("code") == details
+    assert close.code == code
+    assert not session.authenticated
+    assert "T" not in reply["error"]["message"]
+
+
+def test_scopes_are_not_granted_by_who_asks_for_them() -> None:
+    session = new_session()
+    reply = let_in(session, scopes=["operator.read", "operator.admin", "*"])
+    assert reply["payload"]["auth"]["scopes"] == ["operator.read"]
+    assert session.scopes == ("operator.read",)
+
+
+def test_a_second_connect_is_a_call_like_any() -> None:
+    session = new_session()
+    let_in(session)
+    (call,) = session.receive(encode(hello("T", low=3, high=3, caps=("nb.offset",))))
+    assert isinstance(call, Call)
+    assert session.protocol == 4
+
+
+def test_events_are_numbered() -> None:
+    session = new_session()
+    let_in(session)
+    assert [json.loads(session.event("tick", {}))["seq"] for _ in range(3)] == [1, 2, 3]
+
+
+def test_messages_above_the_limit() -> None:
+    session = new_session()
+    assert session.receive(b" " * (MAX_HELLO + 1)) == [Close(1009, f"message above {MAX_HELLO} bytes")]
+    let_in(session)
+    (call,) = session.receive(b'{"type":"req","id":"1","method":"health"}' + b" " * MAX_HELLO)
+    assert isinstance(call, Call)
+
+
+def malformed(chance: random.Random) -> bytes:
+    """Nine kinds of messages that are no requests, or nearly."""
+    match chance.randrange(9):
+        case 0:
+            return chance.randbytes(chance.randrange(60))
+        case 1:
+            return b"[" * chance.choice([10, 2_000])
+        case 2:
+            return b'{"type":"req","id":"7","method":"m","params":{"a":NaN}}'
+        case 3:
+            return b'{"type":"req","id":"7","method":"m","params":{"a":' + b"9" * 5_000 + b"}}"
+        case 4:
+            return b'{"type":"req","type":"res","id":"7","id":8,"method":"m"}'
+        case 5:
+            return b'{"type":"req","id":"\\ud800","method":' + chance.randbytes(4) + b"}"
+        case 6:
+            return json.dumps(chance.choice([None, 1, "x", [], {}, {"type": "event", "event": "chat"}])).encode()
+        case 7:
+            whole = encode(hello("T"))
+            return whole[: chance.randrange(len(whole))]
+        case _:
+            raw = bytearray(encode(hello("T", id="7")))
+            raw[chance.randrange(len(raw))] ^= 1 << chance.randrange(8)
+            return bytes(raw)
+
+
+@pytest.mark.parametrize("authenticated", [False, True])
+def test_malformed_messages(authenticated: bool) -> None:
+    chance = random.Random(2026)
+    session = new_session()
+    if authenticated:
+        let_in(session)
+    for _ in range(12_000):
+        if not authenticated:
+            session = new_session()
+        raw = malformed(chance)
+        for instruction in session.receive(raw):
+            match instruction:
+                case Send(data):
+                    assert json.loads(data)["type"] == "res"
+                case Close(code):
+                    assert code in (1002, 1008)
+                    assert not authenticated, "who is let in is answered, and stays"
+    if authenticated:
+        (call,) = session.receive(b'{"type":"req","id":"1","method":"health"}')
+        assert isinstance(call, Call)
+
+
+def test_deep_messages() -> None:
+    session = new_session()
+    let_in(session)
+    for raw in (b"[" * 200_000, b'{"a":' * 200_000, b'{"type":"req","id":"7","params":{"\\ud800":' + b"[" * 200_000):
+        (send,) = session.receive(raw)
+        assert isinstance(send, Send)
+        assert not json.loads(send.data)["ok"]

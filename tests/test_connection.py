@@ -1,0 +1,125 @@
+"""Connection: frames of one turn leave in one write, first and last at once, and nothing after the close."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from openclaw_nb.connection import HIGH_WATER, Connection, _text_frame
+from openclaw_nb.gateway import Gateway
+from tests.spine import Counted, Raw, asynchronous, let_in, on_both_loops, soon
+
+
+def only(gateway: Gateway) -> Connection:
+    (connection,) = gateway._connections
+    return connection
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536, 200_000])
+@on_both_loops
+async def test_frames_of_every_length(size: int) -> None:
+    async with Gateway() as gateway, let_in(gateway) as raw:
+        text = json.dumps("x" * (size - 2)) if size >= 2 else "7" * size
+        only(gateway).send(text.encode())
+        assert await raw.ws.recv() == text
+    frame = _text_frame(b"x" * size)
+    assert frame[0] == 0x81
+    assert len(frame) - size == (2 if size < 126 else 4 if size < 65_536 else 10)
+
+
+@on_both_loops
+async def test_frames_of_one_turn_leave_in_one_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with Gateway() as gateway, let_in(gateway) as raw:
+        connection = only(gateway)
+        written: list[int] = []
+        transport = connection._transport.underlying_transport  # type: ignore[union-attr]
+
+        class Spy:
+            def write(self, data: bytes) -> None:
+                written.append(len(data))
+                transport.write(data)
+
+        class Transport:
+            underlying_transport = Spy()
+
+        real, connection._transport = connection._transport, Transport()  # type: ignore[assignment]
+        for i in range(50):
+            connection.send_event("tick", {"i": i})
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        connection._transport = real
+        assert len(written) == 1
+        assert [(await raw.event("tick"))["i"] for _ in range(50)] == list(range(50))
+
+
+@on_both_loops
+async def test_what_was_said_before_the_close_arrives_and_nothing_after() -> None:
+    async with Gateway() as gateway:
+        for size in (10, 5_000_000):
+            async with let_in(gateway) as raw:
+                connection = only(gateway)
+                connection.send_event("tick", {"x": "x" * size})
+                connection.close(1012, "é" * 100)
+                connection.close(1008, "a second time")
+                connection.send_event("tick", {"late": True})
+                connection._flush()
+                assert len((await raw.event("tick"))["x"]) == size
+                with pytest.raises(ConnectionClosed) as end:
+                    await raw.read()
+                assert end.value.rcvd is not None
+                assert end.value.rcvd.code == 1012
+                assert end.value.rcvd.reason == "é" * 61
+            await soon(lambda: not gateway._connections)
+            connection.close(1000, "long gone")
+            connection.send(b"x")
+
+
+@on_both_loops
+async def test_it_may_die_at_any_moment() -> None:
+    """The transport is aborted while deltas are due: the run goes on, and the next connection gets all of it."""
+    model = Counted(*(f"{i} " for i in range(200)))
+    async with Gateway(model=model) as gateway:
+        for when in range(0, 60, 3):
+            params = {"sessionKey": f"s{when}", "message": "go", "idempotencyKey": f"k{when}"}
+            async with let_in(gateway, caps=("nb.offset", "nb.resume")) as raw:
+                connection = only(gateway)
+                await raw.send({"type": "req", "id": "1", "method": "chat.send", "params": params})
+                for _ in range(when):
+                    await asyncio.sleep(0)
+                connection.abort()
+                await soon(lambda: not gateway._connections)
+            async with let_in(gateway, caps=("nb.offset", "nb.resume")) as raw:
+                await raw.send({"type": "req", "id": "1", "method": "chat.send", "params": params})
+                assert await text_of(raw) == "".join(f"{i} " for i in range(200))
+            await soon(lambda: not gateway._connections)
+
+
+async def text_of(raw: Raw) -> str:
+    text = ""
+    while (payload := await raw.event("chat"))["state"] == "delta":
+        assert payload["offset"] == len(text)
+        text += payload["deltaText"]
+    assert payload["length"] == len(text)
+    return text
+
+
+@asynchronous
+async def test_a_full_buffer_makes_its_runs_wait() -> None:
+    gate = asyncio.Event()
+    async with Gateway(model=Counted("x" * 9_000_000, "y", until=gate)) as gateway, let_in(gateway) as raw:
+        raw.ws.transport.pause_reading()
+        params = {"sessionKey": "main", "message": "go", "idempotencyKey": "k"}
+        await raw.send({"type": "req", "id": "1", "method": "chat.send", "params": params})
+        connection = only(gateway)
+        await soon(lambda: connection._paused)
+        transport = connection._transport.underlying_transport  # type: ignore[union-attr]
+        assert transport.get_write_buffer_size() > HIGH_WATER
+        gate.set()
+        raw.ws.transport.resume_reading()
+        while (payload := await raw.event("chat"))["state"] == "delta":
+            last = payload
+        assert last["message"]["content"][0]["text"] == "x" * 9_000_000 + "y"
+        assert not connection._paused

@@ -1,0 +1,245 @@
+"""Engine: a turn's events, its memory in pairs, pairs of surrogates made whole, and failures in one sentence."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, suppress
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openclaw_nb.engine import AgentSpec, Engine, Turn
+from openclaw_nb.errors import ConfigError, ModelError, OpenClawError, SnapshotError
+from openclaw_nb.models.base import Model, ModelEvent, ModelRequest, TextDelta, ThinkingDelta
+from openclaw_nb.run import Usage
+from openclaw_nb.snapshots import SnapshotStore
+from tests.spine import asynchronous, play
+
+
+class Scripted:
+    """A Model that yields events, and records what it was asked and whether it was closed."""
+
+    name = "scripted"
+
+    def __init__(self, *events: ModelEvent | BaseException, gate: asyncio.Event | None = None) -> None:
+        self.events = events
+        self.gate = gate
+        self.asked: list[ModelRequest] = []
+        self.closed = 0
+
+    async def stream(self, request: ModelRequest) -> AsyncIterator[ModelEvent]:
+        self.asked.append(request)
+        try:
+            for event in self.events:
+                if isinstance(event, BaseException):
+                    raise event
+                yield event
+            if self.gate is not None:
+                await self.gate.wait()
+        finally:
+            self.closed += 1
+
+
+def says(*texts: str, **options: Any) -> Scripted:
+    return Scripted(*map(TextDelta, texts), **options)
+
+
+def new_engine(model: Model, resolve: Callable[[str], Model] | None = None) -> Engine:
+    return Engine(SnapshotStore(), model, resolve)
+
+
+async def play_turn(engine: Engine, turn: Turn) -> list[ModelEvent]:
+    async with aclosing(engine.turn(turn)) as events:
+        return [event async for event in events]
+
+
+def kept(engine: Engine, session: str = "main") -> list[dict[str, Any]]:
+    head = engine.store.head(session)
+    return head.state["messages"] if head else []
+
+
+@asynchronous
+async def test_a_turn() -> None:
+    model = Scripted(ThinkingDelta("hm"), TextDelta("one "), TextDelta("two"), Usage(3, 2))
+    engine = new_engine(model)
+    turn = Turn("k", "question", level=4)
+    assert await play_turn(engine, turn) == [ThinkingDelta("hm"), TextDelta("one "), TextDelta("two")]
+    assert turn.outcome.usage == Usage(3, 2)
+    assert turn.outcome.model == "scripted"
+    head = engine.store.head("main")
+    assert head is not None
+    assert turn.outcome.snapshot == head.id
+    pair = [{"role": "user", "content": "question"}, {"role": "assistant", "content": "one two"}]
+    assert kept(engine) == pair
+    await play_turn(engine, Turn("k2", "more"))
+    first, second = model.asked
+    assert (first.messages, first.level, first.prompt) == (({"role": "user", "content": "question"},), 4, "question")
+    assert [message["content"] for message in second.messages] == ["question", "one two", "more"]
+    assert model.closed == 2
+
+
+@asynchronous
+async def test_agents_and_models() -> None:
+    own = says("own")
+    engine = new_engine(says("default"), lambda name: says(f"resolved {name}"))
+    assert engine.register(AgentSpec("helper", own, "be kind")) == "helper"
+    assert engine.register(AgentSpec("helper", own, "be kind")) == "helper"
+    assert engine.register(AgentSpec("helper", own, "be terse")) == "helper-2"
+    assert await play_turn(engine, Turn("k", "q", "helper")) == [TextDelta("own")]
+    assert own.asked[0].instructions == "be kind"
+    assert await play_turn(engine, Turn("k", "q")) == [TextDelta("default")]
+    assert await play_turn(engine, Turn("k", "q", model="m")) == [TextDelta("resolved m")]
+    with pytest.raises(ModelError, match="no agent 'nobody'"):
+        await play_turn(engine, Turn("k", "q", "nobody"))
+    with pytest.raises(ModelError, match="serves scripted; it takes no other model"):
+        await play_turn(new_engine(says("x")), Turn("k", "q", model="m"))
+
+
+@asynchronous
+async def test_an_unknown_model() -> None:
+    def resolve(name: str) -> Model:
+        raise ConfigError(f"there is no model {name}")
+
+    engine = new_engine(says("x"), resolve)
+    with pytest.raises(ConfigError, match="there is no model m"):
+        await play_turn(engine, Turn("k", "q", model="m"))
+    assert kept(engine) == []
+
+
+# -- memory ----------------------------------------------------------------------------------------
+
+
+@asynchronous
+async def test_two_turns_side_by_side_are_kept_in_pairs() -> None:
+    gate = asyncio.Event()
+    engine = new_engine(says("answer", gate=gate))
+    both = asyncio.gather(*(play_turn(engine, Turn(f"{i}", f"question {i}")) for i in range(2)))
+    await asyncio.sleep(0.01)
+    assert kept(engine) == []
+    gate.set()
+    await both
+    said = [message["content"] for message in kept(engine)]
+    assert said in (
+        ["question 0", "answer", "question 1", "answer"],
+        ["question 1", "answer", "question 0", "answer"],
+    )
+
+
+@asynchronous
+async def test_a_stopped_turn_leaves_a_clean_pair() -> None:
+    model = says("one ", "two", gate=asyncio.Event())
+    engine = new_engine(model)
+    task = asyncio.create_task(play_turn(engine, turn := Turn("k", "q")))
+    await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert kept(engine)[1] == {"role": "assistant", "content": "one two", "stopped": True}
+    assert turn.outcome.snapshot
+    assert model.closed == 1
+    events = engine.turn(Turn("k2", "q2"))
+    assert await anext(events) == TextDelta("one ")
+    await events.aclose()
+    assert kept(engine)[3] == {"role": "assistant", "content": "one ", "stopped": True}
+    assert engine.history("main")[3] == {"role": "assistant", "content": "one "}, "a model is not told how it ended"
+
+
+class OwnBaseException(BaseException):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (ValueError("no"), "the model scripted failed: ValueError: no"),
+        (SystemExit(3), "the model scripted failed: SystemExit: 3"),
+        (KeyboardInterrupt(), "the model scripted failed: KeyboardInterrupt: "),
+        (OwnBaseException("odd"), "the model scripted failed: OwnBaseException: odd"),
+        (asyncio.CancelledError(), "the model scripted was cancelled from inside"),
+        (TimeoutError("slow"), "the model scripted failed: TimeoutError: slow"),
+        (ModelError("its own sentence"), "its own sentence"),
+        (SnapshotError("not of the model"), "not of the model"),
+    ],
+)
+@asynchronous
+async def test_failures(error: BaseException, sentence: str) -> None:
+    model = Scripted(TextDelta("half"), error)
+    engine = new_engine(model)
+    with pytest.raises(OpenClawError) as failure:
+        await play_turn(engine, Turn("k", "q"))
+    assert str(failure.value) == sentence
+    assert kept(engine)[1] == {"role": "assistant", "content": "half", "failed": True}
+    assert model.closed == 1
+    model.events = (TextDelta("well"),)
+    assert await play_turn(engine, Turn("k2", "again")) == [TextDelta("well")]
+    assert [message["content"] for message in model.asked[-1].messages] == ["q", "half", "again"]
+
+
+@pytest.mark.parametrize("events", [[], [ThinkingDelta("hm")], [TextDelta("")], [ValueError("no")], [Usage(1, 0)]])
+@asynchronous
+async def test_where_nothing_came_nothing_is_kept(events: list[Any]) -> None:
+    engine = new_engine(Scripted(*events))
+    turn = Turn("k", "q")
+    with suppress(ModelError):
+        await play_turn(engine, turn)
+    assert kept(engine) == []
+    assert turn.outcome.snapshot is None
+
+
+@asynchronous
+async def test_a_store_that_cannot_keep_it_says_so() -> None:
+    engine = new_engine(says("one"))
+    engine.store.close()
+    with pytest.raises(SnapshotError):
+        await play_turn(engine, Turn("k", "q"))
+
+
+# -- the stream ------------------------------------------------------------------------------------
+
+
+@asynchronous
+async def test_a_model_that_never_waits_lets_the_loop_turn() -> None:
+    class Endless:
+        name = "endless"
+
+        async def stream(self, request: ModelRequest) -> AsyncIterator[ModelEvent]:
+            while not turned.is_set():
+                yield TextDelta("x")
+
+    turned = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.02, turned.set)
+    assert await play_turn(new_engine(Endless()), Turn("k", "q"))
+
+
+@given(st.text(st.characters(codec=None, exclude_categories=())), st.data())
+def test_pairs_cut_between_deltas_are_made_whole(text: str, data: st.DataObject) -> None:
+    """However UTF-16 is cut, the deltas joined are the text, and so is what is kept; thoughts as well as answers."""
+    units = text.encode("utf-16-le", "surrogatepass")
+    whole = units.decode("utf-16-le", "surrogatepass")
+    halves = [units[i : i + 2].decode("utf-16-le", "surrogatepass") for i in range(0, len(units), 2)]
+    events: list[ModelEvent] = []
+    while halves:
+        size = data.draw(st.integers(1, 3))
+        piece, halves = "".join(halves[:size]), halves[size:]
+        events += [TextDelta(piece), ThinkingDelta(piece)]
+    engine = new_engine(Scripted(*events))
+    told = play(play_turn(engine, Turn("k", "q")))
+    for kind in (TextDelta, ThinkingDelta):
+        texts = [event.text for event in told if type(event) is kind]
+        assert "".join(texts) == whole
+        assert sum(map(len, texts)) == len(whole)
+        assert sum(event.tokens for event in told if type(event) is kind) == sum(type(e) is kind for e in events)
+    if whole:
+        assert kept(engine)[1]["content"] == whole
+
+
+def test_a_turn_is_what_was_asked_and_not_what_became_of_it() -> None:
+    one, other = Turn("k", "q"), Turn("k", "q")
+    one.outcome.model = "m"
+    assert one == other
+    assert one != Turn("k", "q", level=4)
+    assert sys.getsizeof(one)

@@ -1,0 +1,112 @@
+"""Flight: text held back or passed on, and every end that a gateway may tell, as a Result or an error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from openclaw_nb.errors import ConnectionLost, ModelError, RunError, RunTimeout
+from openclaw_nb.flights import Flight, failed, last_answer, lost, read_end
+from openclaw_nb.run import Delta, End, Run, State, Status, Usage
+
+
+def new_flight(*, streaming: bool = True, timeout: float | None = None) -> Flight:
+    return Flight(Run("r"), {}, streaming=streaming, timeout=timeout)
+
+
+def test_text_is_passed_on_or_held_back() -> None:
+    for streaming, so_far in ((True, "ab"), (False, "")):
+        flight = new_flight(streaming=streaming)
+        flight.take(Delta(0, "a", 1))
+        flight.take(Delta(1, "b", 2))
+        assert flight.run.text == so_far
+        flight.end(End(Status.DONE))
+        assert flight.run.result() == "ab"
+        assert flight.run.tokens == 2
+
+
+def test_reached_ends_the_reconnecting() -> None:
+    flight = new_flight()
+    flight.reached()
+    assert flight.accepted
+    assert flight.run.status is Status.WAITING
+    for tokens, status in ((0, Status.WAITING), (1, Status.STREAMING)):
+        if tokens:
+            flight.take(Delta(0, "a", 1))
+        flight.run.push(State(Status.RECONNECTING, "attempt 1"))
+        flight.reached()
+        assert (flight.run.status, flight.run.words) == (status, "")
+
+
+def test_a_limit_reached_is_a_failure_and_one_missed_is_none() -> None:
+    flight = new_flight(timeout=1.5)
+    flight.timed_out = True
+    flight.end(End(Status.STOPPED))
+    with pytest.raises(RunTimeout, match=r"time limit of 1\.5 s"):
+        flight.run.result()
+    flight = new_flight(timeout=1.5)
+    flight.timed_out = True
+    flight.end(End(Status.DONE))
+    assert flight.run.result() == ""
+
+
+def test_failed() -> None:
+    error = ModelError("m")
+    assert failed(error) == End(Status.FAILED, error=error)
+    end = failed(ConnectionLost("gone"))
+    assert type(end.error) is RunError
+    assert (str(end.error), end.error.code) == ("gone", "STREAM_DISCONNECTED")
+    assert lost("why").error.code == "RUN_LOST"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("state", "facts", "end"),
+    [
+        ("final", {}, End(Status.DONE)),
+        (
+            "final",
+            {"usage": {"input": 1, "output": 2, "estimated": True}, "model": "m", "snapshot": "s"},
+            End(Status.DONE, usage=Usage(1, 2, True), model="m", snapshot="s"),
+        ),
+        ("aborted", {"usage": {"input": 1, "output": 2}}, End(Status.STOPPED, usage=Usage(1, 2))),
+        ("final", {"usage": {"input": "1"}}, End(Status.DONE)),
+        ("final", {"usage": [1, 2]}, End(Status.DONE)),
+        ("final", {"usage": {"totalTokens": 9}}, End(Status.DONE)),
+    ],
+)
+def test_ends(state: str, facts: dict[str, Any], end: End) -> None:
+    assert read_end(state, facts) == end
+
+
+@pytest.mark.parametrize(
+    ("facts", "type_", "code", "sentence"),
+    [
+        ({"errorMessage": "it broke", "errorCode": "RATE_LIMIT"}, ModelError, "RATE_LIMIT", "it broke"),
+        ({"errorMessage": "it broke"}, ModelError, "MODEL", "it broke"),
+        ({}, ModelError, "MODEL", "the run failed"),
+        ({"errorMessage": 5, "errorCode": None}, ModelError, "None", "5"),
+        ({"errorMessage": "stopped", "errorCode": "GATEWAY_STOPPED"}, RunError, "GATEWAY_STOPPED", "stopped"),
+    ],
+)
+def test_failures(facts: dict[str, Any], type_: type[RunError], code: str, sentence: str) -> None:
+    end = read_end("error", facts)
+    assert end.status is Status.FAILED
+    assert type(end.error) is type_
+    assert (end.error.code, str(end.error)) == (code, sentence)
+
+
+@pytest.mark.parametrize(
+    ("history", "text"),
+    [
+        ({"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]}, "a"),
+        ({"messages": [{"role": "assistant", "content": [{"text": "a"}, {"text": "b"}]}]}, "ab"),
+        ({"messages": [{"role": "assistant", "content": "a"}, {"role": "user", "content": "q"}]}, None),
+        ({"messages": []}, None),
+        ({"messages": ["x"]}, None),
+        ({}, None),
+        (None, None),
+    ],
+)
+def test_the_last_answer(history: Any, text: str | None) -> None:
+    assert last_answer(history) == text

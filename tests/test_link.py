@@ -1,0 +1,200 @@
+"""Link: when it comes back and how soon, what ends it, and what its end means."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from websockets.exceptions import ConnectionClosedError, InvalidMessage
+from websockets.frames import Close
+
+from openclaw_nb.errors import ConnectionLost, OpenClawError, ProtocolError
+from openclaw_nb.gateway import Gateway
+from openclaw_nb.link import Link, Retry, _explain
+from openclaw_nb.protocol.session import ClientSession, Happened, Hello, Reply
+from tests.faults.proxy import CutAfter, FaultProxy
+from tests.spine import asynchronous, soon
+
+
+class Diary:
+    """Writes down what a link tells."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.fault: Exception | None = None
+
+    def happened(self, event: Happened) -> None:
+        self.told.append(type(event).__name__)
+        if self.fault is not None:
+            raise self.fault
+
+    def cut(self, error: OpenClawError) -> None:
+        self.told.append("cut")
+
+    def retrying(self, attempt: int) -> None:
+        self.told.append(f"retrying {attempt}")
+
+    def given_up(self, error: OpenClawError) -> None:
+        self.told.append(f"given up: {error}")
+
+
+def dial(url: str, token: str | None, diary: Diary, retry: Retry | None = None) -> Link:
+    session = ClientSession(token=token, version="1", platform="linux")
+    return Link("agent://x", url, session, retry or Retry(delay=0.01), diary)
+
+
+def test_the_first_attempt_is_at_once_and_the_rest_double_with_jitter() -> None:
+    retry = Retry(delay=2.0)
+    for _ in range(100):
+        assert 0 <= retry.wait(1) <= 0.01
+        for attempt, middle in ((2, 2.0), (3, 4.0), (4, 8.0), (5, 16.0)):
+            assert middle / 2 <= retry.wait(attempt) <= middle * 1.5
+    assert len({retry.wait(2) for _ in range(20)}) > 1
+
+
+@asynchronous
+async def test_from_dialling_to_the_close() -> None:
+    diary = Diary()
+    async with Gateway() as gateway:
+        link = dial(gateway.url, gateway.token, diary)
+        assert not link.up
+        replies: list[Reply] = []
+        link.post("health", {}, replies.append)
+        assert isinstance(replies.pop().error, ConnectionLost), "who is not let in sends nothing"
+        assert isinstance(await link.hello(), Hello)
+        assert link.up
+        link.post("health", {}, replies.append)
+        link.post("health", {})
+        await soon(lambda: replies)
+        assert replies[0].payload["ok"]
+        link.post("health", {}, replies.append)
+        await link.close()
+        assert link.ended
+        assert not link.up
+        assert isinstance(replies[-1].error, ConnectionLost), "nobody waits for a reply that will not come"
+        await link.close()
+        link.post("health", {}, replies.append)
+        assert isinstance(replies[-1].error, ConnectionLost)
+        with pytest.raises(ConnectionLost, match="agent://x was closed"):
+            await link.hello()
+    assert diary.told == ["Hello", "given up: the link to agent://x was closed"]
+
+
+@asynchronous
+async def test_it_comes_back_until_its_attempts_are_used_up() -> None:
+    diary = Diary()
+    async with Gateway() as gateway, FaultProxy(gateway.port) as proxy:
+        link = dial(proxy.url, gateway.token, diary, Retry(attempts=3, delay=0.01))
+        await link.hello()
+        proxy.cut()
+        await soon(lambda: diary.told.count("Hello") == 2)
+        proxy.upstream = 9
+        proxy.cut()
+        await soon(lambda: link.ended)
+        with pytest.raises(ConnectionLost, match="after 3 attempts"):
+            await link.hello()
+    assert diary.told == [
+        "Hello", "cut", "retrying 1", "Hello", "cut", "retrying 1", "retrying 2", "retrying 3",
+        "given up: no gateway at agent://x: it hung up, after 3 attempts to come back",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("count", [0, 1])
+@asynchronous
+async def test_a_first_connection_is_tried_once(count: int) -> None:
+    diary = Diary()
+    async with Gateway() as gateway, FaultProxy(gateway.port) as proxy:
+        proxy.faults.append(CutAfter(count, "connect.challenge"))
+        link = dial(proxy.url, gateway.token, diary)
+        with pytest.raises(ConnectionLost):
+            await link.hello()
+        assert proxy.connections == 1
+        assert len(diary.told) == 1
+
+
+@asynchronous
+async def test_without_auto_it_stays_down() -> None:
+    diary = Diary()
+    async with Gateway() as gateway, FaultProxy(gateway.port) as proxy:
+        link = dial(proxy.url, gateway.token, diary, Retry(auto=False))
+        await link.hello()
+        proxy.cut()
+        await soon(lambda: link.ended)
+    assert diary.told == ["Hello", "cut", "given up: the link to agent://x was cut"]
+
+
+@asynchronous
+async def test_asked_to_come_back() -> None:
+    diary = Diary()
+    async with Gateway() as gateway, FaultProxy(gateway.port) as proxy:
+        link = dial(proxy.url, gateway.token, diary, Retry(auto=False))
+        await link.hello()
+        for _ in range(3):
+            link.again()
+            link.again()
+            assert not link._ready.done()
+            await link.hello()
+        proxy.cut()
+        await soon(lambda: link.ended)
+    assert diary.told.count("Hello") == 4
+
+
+@asynchronous
+async def test_a_fault_of_its_user_ends_it_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    diary = Diary()
+    diary.fault = ZeroDivisionError("a fault of ours")
+    async with Gateway() as gateway:
+        link = dial(gateway.url, gateway.token, diary)
+        with pytest.raises(ProtocolError, match="failed: ZeroDivisionError: a fault of ours"):
+            await link.hello()
+        assert link.ended
+    assert "the link to agent://x failed" in caplog.text
+
+
+@asynchronous
+async def test_closed_before_its_first_step() -> None:
+    diary = Diary()
+    link = dial("ws://127.0.0.1:9", None, diary)
+    waiting = asyncio.create_task(link.hello())
+    await link.close()
+    with pytest.raises(ConnectionLost, match="was closed"):
+        await waiting
+    assert diary.told == ["given up: the link to agent://x was closed"]
+
+
+@asynchronous
+async def test_a_message_that_is_too_big_is_not_asked_for_again_for_ever() -> None:
+    diary = Diary()
+    async with Gateway() as gateway:
+        link = dial(gateway.url, gateway.token, diary)
+        await link.hello()
+        (connection,) = gateway._connections
+        connection.send(b'"' + b"x" * 26_300_000 + b'"')
+        await soon(lambda: link.ended)
+    assert diary.told == ["Hello", "cut", "given up: a message on the link to agent://x was too big"]
+
+
+@pytest.mark.parametrize(
+    ("error", "type", "sentence"),
+    [
+        (ConnectionClosedError(Close(1011, ""), None), ConnectionLost, "was cut"),
+        (ConnectionClosedError(Close(1012, ""), None), ConnectionLost, "was cut"),
+        (ConnectionClosedError(Close(1009, ""), None), ProtocolError, "too big"),
+        (ConnectionClosedError(None, Close(1009, "")), ProtocolError, "too big"),
+        (ConnectionClosedError(None, None), ConnectionLost, "was cut"),
+        (ConnectionRefusedError(111, "x"), ConnectionLost, "connection refused"),
+        (
+            OSError("Multiple exceptions: [Errno 111] Connect call failed ('::1', 9)"),
+            ConnectionLost,
+            "connection refused",
+        ),
+        (OSError(113, "No route to host"), ConnectionLost, "no route to host"),
+        (TimeoutError(), ConnectionLost, "no answer"),
+        (InvalidMessage("x"), ProtocolError, "is no gateway"),
+    ],
+)
+def test_what_an_end_means(error: Exception, type: type[OpenClawError], sentence: str) -> None:
+    meaning: Any = _explain(error, "agent://x")
+    assert isinstance(meaning, type)
+    assert sentence in str(meaning)

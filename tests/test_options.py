@@ -1,0 +1,54 @@
+"""options: every option is read, and every mistake gets one sentence that says what would be right."""
+
+from __future__ import annotations
+
+import pytest
+
+from openclaw_nb.errors import ConfigError
+from openclaw_nb.options import OPTIONS, CellOptions, parse
+
+
+def test_nothing_chosen() -> None:
+    assert parse("") == CellOptions()
+
+
+def test_all_of_them() -> None:
+    line = "--level 3 --model m --to agent://local --session 'a b' --into x --budget 0.5 --timeout=2 --bg --plain"
+    assert parse(line) == CellOptions(3, "m", "agent://local", "a b", "x", 0.5, 2.0, True, True)
+
+
+@pytest.mark.parametrize(("text", "level"), [("auto", "auto"), ("1", 1), ("deep", 3), ("'4 ultra'", 4)])
+def test_levels(text: str, level: object) -> None:
+    assert parse(f"--level {text}").level == level
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("--levl 3", "did you mean --level?"),
+        ("--nothing-like-it", "there is no option --nothing-like-it"),
+        ("--level", "--level needs a value: --level auto|1-4"),
+        ("--level --bg", "--level needs a value"),
+        ("--level 5", "--level: level '5' is not one of 1, 2, 3, 4 or auto"),
+        ("--bg=yes", "--bg takes no value"),
+        ("--into 2x", "'2x' is no name for a variable"),
+        ("--into class", "'class' is no name for a variable"),
+        ("--timeout -1", "'-1' is not a number above 0"),
+        ("--timeout nan", "is not a number above 0"),
+        ("--budget inf", "is not a number above 0"),
+        ("--to http://x", "is no address of an agent"),
+        ("--to ws://1.2.3.4:5", "would send the token in clear"),
+        ("--session ''", "1 to 100 printable characters"),
+        ("what is this", "'what' is no option; the prompt goes on the lines below"),
+        ("--model 'open", "the line cannot be read: no closing quotation"),
+    ],
+)
+def test_mistakes(line: str, words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(line)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_every_option_says_what_it_does() -> None:
+    assert all(option.help and bool(option.value) == (option.read is not None) for option in OPTIONS.values())
