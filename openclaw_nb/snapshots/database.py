@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -99,7 +100,7 @@ class Database:
         if found == (0, set()):
             connection.execute("PRAGMA page_size = 8192")  # fewer gaps between messages of half a kilobyte
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # like the size, only before the first table
-            connection.execute("PRAGMA journal_mode = WAL")
+            _write_ahead(connection)
             with self.transaction("a new snapshot store", write=True):
                 if _schema(connection) == (0, set()):
                     for statement in (*schema, f"PRAGMA user_version = {self._wanted[0]}"):
@@ -109,6 +110,19 @@ class Database:
             raise SnapshotError(f"{self.path} is no snapshot store, or its schema is damaged")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA synchronous = NORMAL")
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Switch to WAL. Of several that create one file at once SQLite refuses some without waiting for the lock."""
+    end = time.monotonic() + _WAIT
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+            time.sleep(0.005)
 
 
 def _schema(connection: sqlite3.Connection) -> tuple[int, set[str]]:
