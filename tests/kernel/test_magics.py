@@ -217,17 +217,19 @@ def test_the_stop_button(kernel: Kernel) -> None:
 
 
 def test_interrupts_at_random_leave_nothing(kernel: Kernel) -> None:
-    kernel.run("import threading, os; before = threading.active_count(), len(os.listdir('/proc/self/fd'))")
+    kernel.run("%%openclaw\nwarm up")
+    held = "(threading.active_count(), len(os.listdir('/proc/self/fd')))"
+    kernel.run(f"import gc, os, threading; before = {held}")
     dice = random.Random(7)
-    for _ in range(12):
+    for _ in range(50 if kernel.version.startswith("7.4") else 10):
         on_message, moments = after_view(dice.uniform(0, 0.3), lambda _: kernel.interrupt())
         reply = kernel.run("%%openclaw --model slow --session dice\nagain", on_message=on_message)
         assert reply.status == "ok"
         assert time.monotonic() - moments[0] < 1
-    time.sleep(0.5)
-    kernel.run("import gc; gc.collect()")
-    reply = kernel.run("print(threading.active_count() - before[0], len(os.listdir('/proc/self/fd')) - before[1])")
-    assert reply.text == "0 0\n"
+    reply = kernel.run(
+        f"gc.collect(); after = {held}; print(all(a <= b for a, b in zip(after, before)) or (before, after))"
+    )
+    assert reply.text == "True\n"
 
 
 def test_a_time_limit(kernel: Kernel) -> None:
