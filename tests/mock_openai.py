@@ -304,8 +304,11 @@ def _completion(body: Body, reply: Reply) -> Body:
 def _arguments(arguments: Sequence[str] | None = None) -> Iterator[tuple[str, Any]]:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tokens", type=int, default=4000)
+    parser.add_argument("--token", help="what every token is; numbered words if left out")
     parser.add_argument("--interval", type=float, default=0.0, help="seconds between tokens")
-    yield from vars(parser.parse_args(arguments)).items()
+    chosen = parser.parse_args(arguments)
+    yield "tokens", [chosen.token] * chosen.tokens if chosen.token else chosen.tokens
+    yield "interval", chosen.interval
 
 
 if __name__ == "__main__":
