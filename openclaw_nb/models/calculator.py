@@ -31,7 +31,7 @@ _OPERATORS: dict[type[ast.operator], tuple[str, Callable[[Number, Number], Numbe
     ast.Sub: ("−", operator.sub),
     ast.Mult: ("×", operator.mul),
     ast.Div: ("÷", operator.truediv),
-    ast.FloorDiv: ("//", operator.floordiv),
+    ast.FloorDiv: ("//", lambda a, b: Fraction(a // b)),  # of two Fractions it is an int, which would not stay exact
     ast.Mod: ("mod", operator.mod),
     ast.Pow: ("^", lambda base, exponent: _power(base, exponent)),
 }

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from contextlib import suppress
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from openclaw_nb.models.calculator import LARGEST, answer, calculate, format_number, is_exact, read_arithmetic
@@ -31,11 +32,28 @@ EXPRESSIONS = st.recursive(
 )
 
 
+class Exact(ast.NodeTransformer):
+    """Fractions for numbers and for what `//` gives, which would be an int; exponents stay as they are."""
+
+    def visit_Constant(self, node: ast.Constant) -> ast.expr:
+        return ast.Call(ast.Name("Fraction", ast.Load()), [node], [])
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        node.left = self.visit(node.left)
+        if isinstance(node.op, ast.Pow):
+            return node
+        node.right = self.visit(node.right)
+        return ast.Call(ast.Name("Fraction", ast.Load()), [node], []) if isinstance(node.op, ast.FloorDiv) else node
+
+
 @given(EXPRESSIONS)
+@example("(-((0 // 1) ** 0 / 3))")
+@example("((-(0 // 1))) ** -1")
+@example("(-(-((3 // 1)) ** -1))")
 def test_agrees_with_python(expression: str) -> None:
-    exact = re.sub(r"(?<!\*\* )(?<!\*\* -)\b(\d+)", r"Fraction(\1)", expression)
+    exact = ast.fix_missing_locations(Exact().visit(ast.parse(expression, mode="eval")))
     try:
-        expected = eval(exact, {"Fraction": Fraction})
+        expected = eval(compile(exact, "", "eval"), {"Fraction": Fraction})
     except ZeroDivisionError:
         with pytest.raises(ValueError, match="division by zero"):
             calculate(expression)
