@@ -84,6 +84,10 @@ class Database:
             if connection is not None:
                 connection.close()
 
+    def __del__(self) -> None:  # a store in memory ends with its last user, and Python 3.13 would warn of it
+        if hasattr(self, "_connection"):
+            self.close()
+
     def _look(self) -> tuple[int, set[str]]:
         with self.transaction(f"the snapshot store {self.path}") as connection:  # both at one moment
             return _schema(connection)

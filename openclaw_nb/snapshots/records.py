@@ -198,7 +198,7 @@ def head(db: sqlite3.Connection, session: bytes | None) -> Row | None:
     what = f"the place of session {session.decode(errors='backslashreplace')!r}" if session else "the newest place"
     pointer = db.execute("SELECT seq, seal FROM heads WHERE name = ?", (name,)).fetchone()
     if pointer is None:
-        if db.execute("SELECT 1 FROM snapshots WHERE ?1 IS NULL OR session = ?1 LIMIT 1", (session,)).fetchone():
+        if db.execute("SELECT 1 FROM snapshots WHERE ? IS NULL OR session = ? LIMIT 1", (session, session)).fetchone():
             raise _damaged(what)
         return None
     seq, seal = pointer
