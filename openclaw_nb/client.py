@@ -161,6 +161,8 @@ class OpenClawClient:
             raise ConnectionLost(_NOT_CONNECTED)
         if not session or not agent or ":" in agent:
             raise ConfigError(f"a session and an agent need a name, an agent one without a colon, not {agent!r}")
+        if timeout is not None and not 0 < timeout < float("inf"):
+            raise ConfigError(f"a timeout is a number of seconds above 0, not {timeout!r}")
         decision = decide(level="auto" if level is None else level)
         run_id = idempotency_key or uuid.uuid4().hex
         if (known := self._runs.find(run_id)) is not None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from .errors import ModelError, OpenClawError
 from .models.base import Message, Model, ModelEvent, ModelRequest, TextDelta, ThinkingDelta
+from .reasoning.costs import is_priced, price
 from .run import Usage
 from .snapshots import SnapshotStore
 
@@ -38,6 +39,7 @@ class Outcome:
     """What is known of a turn besides its text; filled in while it goes on, complete when it has ended."""
 
     usage: Usage | None = None
+    cost: float | None = None
     model: str = ""
     snapshot: str | None = None
 
@@ -90,7 +92,7 @@ class Engine:
                     if isinstance(event, TextDelta):
                         answer.append(event.text)
                     elif isinstance(event, Usage):
-                        turn.outcome.usage = event
+                        await _count(turn.outcome, event)
                         continue
                     yield event
         except (asyncio.CancelledError, GeneratorExit) as stop:
@@ -125,6 +127,13 @@ class Engine:
         if answer:
             pair = [dict(question), {"role": "assistant", "content": answer, **note}]
             turn.outcome.snapshot = self.store.append(turn.session, pair).id
+
+
+async def _count(outcome: Outcome, usage: Usage) -> None:
+    """Note what a turn used and, where its tokens have a price, what they cost."""
+    outcome.usage = usage
+    if is_priced(outcome.model):  # the first look at a price imports the table of all of them
+        outcome.cost = await asyncio.to_thread(price, outcome.model, usage.input_tokens, usage.output_tokens)
 
 
 async def _paced(events: AsyncGenerator[ModelEvent, None]) -> AsyncGenerator[ModelEvent, None]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from .errors import ModelError, OpenClawError, RunError, RunTimeout
 from .protocol.session import message_text
 from .run import Delta, End, Run, State, Status, Usage
 
 __all__ = ["Flight", "failed", "last_answer", "lost", "read_end"]
+
+T = TypeVar("T")
 
 NOT_OF_THE_MODEL = frozenset({"GATEWAY_STOPPED", "SNAPSHOT"})
 """Codes of failures that the model had no part in."""
@@ -70,7 +72,7 @@ def read_end(state: str, facts: Mapping[str, Any]) -> End:
     """The end that a gateway told: ``state`` is final, aborted or error."""
     end = End(
         Status.DONE, usage=_read_usage(facts.get("usage")), model=str(facts.get("model", "")),
-        snapshot=facts.get("snapshot"),
+        snapshot=_read(facts, "snapshot", str), cost=_read(facts, "cost", float),
     )  # fmt: skip
     match state:
         case "final":
@@ -82,6 +84,12 @@ def read_end(state: str, facts: Mapping[str, Any]) -> End:
             kind = RunError if code in NOT_OF_THE_MODEL else ModelError
             error = kind(str(facts.get("errorMessage", "the run failed")), code=code)
             return replace(end, status=Status.FAILED, error=error)
+
+
+def _read(facts: Mapping[str, Any], name: str, kind: type[T]) -> T | None:
+    """A fact of the kind that ours are of; another gateway's may be something else."""
+    value = facts.get(name)
+    return value if isinstance(value, kind) else None
 
 
 def _read_usage(usage: Any) -> Usage | None:

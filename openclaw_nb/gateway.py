@@ -111,8 +111,9 @@ class Gateway:
                 self._admit, self.host, self.port, max_frame_size=MAX_FRAME, enable_auto_ping=True,
                 auto_ping_idle_timeout=PING, auto_ping_reply_timeout=PING, use_aiofastnet=False,
             )  # fmt: skip
-        except OSError as error:
-            raise ConfigError(f"cannot listen on {self.host}:{self.port}: {error.strerror or error}") from None
+        except (OSError, OverflowError) as error:
+            why = getattr(error, "strerror", None) or error
+            raise ConfigError(f"cannot listen on {self.host}:{self.port}: {why}") from None
         self.port = self._server.sockets[0].getsockname()[1]
         self._tick()
 

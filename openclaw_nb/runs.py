@@ -103,7 +103,7 @@ class ActiveRun:
 
 def _facts(turn: Turn) -> dict[str, Any]:
     outcome = turn.outcome
-    facts: dict[str, Any] = {"model": outcome.model, "snapshot": outcome.snapshot}
+    facts: dict[str, Any] = {"model": outcome.model, "snapshot": outcome.snapshot, "cost": outcome.cost}
     if outcome.usage is not None:
         usage = outcome.usage
         facts["usage"] = {

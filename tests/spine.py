@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from hypothesis import strategies as st
 from websockets.asyncio.client import ClientConnection, connect
 
 from openclaw_nb.client import OpenClawClient
@@ -73,6 +74,12 @@ async def soon(condition: Callable[[], Any], what: str = "it") -> None:
             return
         await asyncio.sleep(0.005)
     raise AssertionError(f"{what} did not happen")
+
+
+any_text = st.lists(
+    st.characters(codec=None, exclude_categories=()) | st.sampled_from("aé€😀\0\ud83d\ude00\ud800\udfff")
+).map("".join)
+"""Every string Python has, lone surrogates more often than chance would."""
 
 
 class Counted:

@@ -480,3 +480,14 @@ async def test_a_gateway_with_another_token_ends_it() -> None:
             await run
         assert failure.value.code == "AUTH_TOKEN_MISMATCH"
         assert failure.value.partial == "one "
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf")])
+def test_a_timeout_is_a_number_of_seconds(timeout: float) -> None:
+    async def work() -> None:
+        async with Gateway() as gateway, OpenClawClient(token=gateway.token) as client:
+            await client.connect(gateway.url)
+            with pytest.raises(ConfigError, match="a timeout is a number of seconds above 0"):
+                client.send("x", timeout=timeout)
+
+    asyncio.run(work())

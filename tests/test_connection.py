@@ -106,6 +106,42 @@ async def text_of(raw: Raw) -> str:
     return text
 
 
+@on_both_loops
+async def test_a_run_asked_for_twice_in_one_turn_is_told_from_where_it_was_asked_last() -> None:
+    async with Gateway(model=Counted("one ")) as gateway, let_in(gateway, caps=("nb.offset", "nb.resume")) as raw:
+        await raw.ask("chat.send", sessionKey="main", message="go", idempotencyKey="k")
+        await raw.event("chat", state="final")
+        run = gateway._runs.find("k")
+        assert run is not None
+        for offset in (0, 3, 1):
+            only(gateway).watch(run, offset=offset, steps=None, pace=None)
+        assert (await raw.event("chat"))["deltaText"] == "ne "
+        assert (await raw.event("chat"))["state"] == "final"
+        reply = await raw.ask("health")
+        assert reply["ok"]
+        assert not run.watchers
+
+
+@on_both_loops
+async def test_the_close_is_the_last_frame() -> None:
+    async with Gateway() as gateway:
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write(
+            b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        )
+        await reader.readuntil(b"\r\n\r\n")
+        connection = only(gateway)
+        connection.send(b'"before"')
+        connection.close(1012, "bye")
+        connection.send(b'"after"')
+        connection._flush()
+        told = await reader.read()
+        writer.close()
+        assert b'"before"' in told
+        assert told.endswith(b"\x88\x05\x03\xf4bye")
+
+
 @asynchronous
 async def test_a_full_buffer_makes_its_runs_wait() -> None:
     gate = asyncio.Event()

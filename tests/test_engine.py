@@ -17,7 +17,7 @@ from openclaw_nb.errors import ConfigError, ModelError, OpenClawError, SnapshotE
 from openclaw_nb.models.base import Model, ModelEvent, ModelRequest, TextDelta, ThinkingDelta
 from openclaw_nb.run import Usage
 from openclaw_nb.snapshots import SnapshotStore
-from tests.spine import asynchronous, play
+from tests.spine import any_text, asynchronous, play
 
 
 class Scripted:
@@ -215,7 +215,7 @@ async def test_a_model_that_never_waits_lets_the_loop_turn() -> None:
     assert await play_turn(new_engine(Endless()), Turn("k", "q"))
 
 
-@given(st.text(st.characters(codec=None, exclude_categories=())), st.data())
+@given(any_text, st.data())
 def test_pairs_cut_between_deltas_are_made_whole(text: str, data: st.DataObject) -> None:
     """However UTF-16 is cut, the deltas joined are the text, and so is what is kept; thoughts as well as answers."""
     units = text.encode("utf-16-le", "surrogatepass")
@@ -243,3 +243,17 @@ def test_a_turn_is_what_was_asked_and_not_what_became_of_it() -> None:
     assert one == other
     assert one != Turn("k", "q", level=4)
     assert sys.getsizeof(one)
+
+
+def test_tokens_of_a_provider_have_a_cost() -> None:
+    async def work(name: str) -> float | None:
+        model = Scripted(TextDelta("dear"), Usage(1000, 1000))
+        model.name = name
+        turn = Turn("r", "q")
+        async for _ in Engine(SnapshotStore(), model).turn(turn):
+            pass
+        return turn.outcome.cost
+
+    assert asyncio.run(work("openai-chat:gpt-4o")) == pytest.approx(0.0125)
+    assert asyncio.run(work("openai-chat:no-such-model")) is None
+    assert asyncio.run(work("offline")) is None

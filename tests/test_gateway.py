@@ -233,7 +233,7 @@ async def test_closing_does_not_wait_for_who_does_not_read() -> None:
             "params": {"sessionKey": "main", "message": "go", "idempotencyKey": "k"},
         })  # fmt: skip
         await soon(lambda: next(iter(gateway._connections))._paused)
-        await gateway.close()
+        await asyncio.wait_for(gateway.close(), 20)
         assert not gateway._connections
         raw.ws.transport.resume_reading()
 
@@ -270,3 +270,8 @@ async def test_connections_and_runs_are_forgotten(monkeypatch: pytest.MonkeyPatc
                 assert not client._session.runs
         await soon(lambda: "0 connections, 0 runs" in repr(gateway))
         assert not gateway._runs._forget
+
+
+def test_a_port_that_is_none_is_a_sentence() -> None:
+    with pytest.raises(ConfigError, match=r"cannot listen on 127\.0\.0\.1:99999"):
+        asyncio.run(Gateway(port=99_999).start())

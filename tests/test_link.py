@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosedError, InvalidMessage
 from websockets.frames import Close
 
@@ -82,6 +83,25 @@ async def test_from_dialling_to_the_close() -> None:
 
 
 @asynchronous
+async def test_nothing_is_said_before_the_handshake() -> None:
+    said: list[str | bytes] = []
+
+    async def silent(ws: ServerConnection) -> None:
+        async for message in ws:
+            said.append(message)
+
+    async with serve(silent, "127.0.0.1", 0) as server:
+        link = dial(f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}", None, Diary())
+        await soon(lambda: link._ws)
+        replies: list[Reply] = []
+        link.post("health", {}, replies.append)
+        assert isinstance(replies[0].error, ConnectionLost)
+        await link._ws.ping()  # type: ignore[union-attr]
+        await link.close()
+    assert said == []
+
+
+@asynchronous
 async def test_it_comes_back_until_its_attempts_are_used_up() -> None:
     diary = Diary()
     async with Gateway() as gateway, FaultProxy(gateway.port) as proxy:
@@ -138,6 +158,18 @@ async def test_asked_to_come_back() -> None:
         proxy.cut()
         await soon(lambda: link.ended)
     assert diary.told.count("Hello") == 4
+
+
+@asynchronous
+async def test_asked_to_come_back_while_it_comes_it_does_not_do_so_later() -> None:
+    diary = Diary()
+    async with Gateway() as gateway, FaultProxy(gateway.port) as proxy:
+        link = dial(proxy.url, gateway.token, diary, Retry(auto=False))
+        link.again()
+        await link.hello()
+        proxy.cut()
+        await soon(lambda: link.ended)
+    assert diary.told.count("Hello") == 1
 
 
 @asynchronous

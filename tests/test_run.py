@@ -221,6 +221,23 @@ def test_no_wake_up_is_lost(background: ThreadPoolExecutor) -> None:
 
 
 @asynchronous
+async def test_readers_on_the_feeder_s_own_loop() -> None:
+    run = new_run()
+
+    async def read() -> list[str]:
+        return [delta async for delta in run]
+
+    readers = [asyncio.create_task(read()) for _ in range(3)]
+    for i in range(20):
+        run.push(Delta(2 * i, f"{i % 10} ", i))
+        await asyncio.sleep(0.001)
+    run.push(End(Status.DONE))
+    for deltas in await asyncio.gather(*readers):
+        assert "".join(deltas) == "0 1 2 3 4 5 6 7 8 9 " * 2
+        assert len(deltas) == 20
+
+
+@asynchronous
 async def test_a_cancelled_reader_does_not_stop_the_run() -> None:
     run = new_run()
     waiting = asyncio.create_task(_await(run))

@@ -126,8 +126,7 @@ class ConnectParams(_Params):
 
 
 class Pace(_Params):
-    """How a client wants its deltas: a frame for ``size`` tokens, or what came in ``delay`` seconds; size 0: one frame
-    with everything at the end."""
+    """How a client wants its deltas: at most ``size`` tokens, or ``delay`` seconds of waiting, to a frame."""
 
     size: Annotated[int, Meta(ge=1)] = 10
     delay: Annotated[float, Meta(ge=0, le=3600)] = 0.02

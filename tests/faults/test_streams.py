@@ -190,7 +190,7 @@ async def test_the_same_key_for_something_else_is_refused() -> None:
 
 @on_both_loops
 async def test_a_reader_that_does_not_read() -> None:
-    pieces = [f"{i:06}" * 200 for i in range(4_000)]  # 4.8 MB
+    pieces = [f"{i:06}" * 2_000 for i in range(2_500)]  # 30 MB, more than the buffers of two sockets
     model = Counted(*pieces)
     async with Gateway(model=model) as gateway, let_in(gateway, caps=("nb.offset",)) as raw:
         raw.ws.transport.pause_reading()

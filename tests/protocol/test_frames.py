@@ -29,8 +29,8 @@ from openclaw_nb.protocol.frames import (
     encode,
     read_params,
 )
+from tests.spine import any_text
 
-any_text = st.text(st.characters(codec=None, exclude_categories=()))
 plain_data = st.recursive(
     st.none()
     | st.booleans()

@@ -86,11 +86,12 @@ def test_steps() -> None:
     log.append_step("thinking", "Thinking", "def", 3)
     log.append_step("thinking", "Thinking", seconds=1.5)
     log.append_step("negative", "N", "n")
+    log.append_step("negative", "N", "m")
     ((_, first), _) = cursor.take()
     assert first["data"] == {
         "delta": "def", "key": "thinking", "title": "Thinking", "offset": 3, "tokens": 6, "seconds": 1.5,
     }  # fmt: skip
-    assert [payload["data"]["delta"] for _, payload in late.take()] == ["def", "n"]
+    assert [payload["data"]["delta"] for _, payload in late.take()] == ["def", "nm"]
     assert not cursor.behind
     assert not late.behind
     ((_, payload), _) = Cursor(log, cumulative=True).take()
