@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import io
 import os
 import signal
 import sys
@@ -11,30 +12,57 @@ from contextlib import suppress
 from pathlib import Path
 
 from .doctor import examine
-from .errors import OpenClawError
+from .errors import ConfigError, OpenClawError
 from .gateway import Gateway
+from .options import positive
 from .reasoning.levels import read_level
-from .run import Run
+from .render import counted, plain
+from .run import Run, RunEvent, State, Status
 from .runtime import Runtime
-from .terminal import print_run
 from .version import __version__
 
 __all__ = ["main"]
 
-INTERRUPTED = 130
+INTERRUPTED = 128 + signal.SIGINT
+SETTLE = 2.0
+"""Seconds an interrupted answer waits for the gateway to confirm that the model has stopped."""
+
+NOBODY_READS = 128 + 13
+"""As if SIGPIPE, which Windows has no name for, had ended the process."""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; the exit code. Errors are one line on stderr."""
     options = _parser().parse_args(arguments)
+    _take_any_text()
     try:
         code: int = options.run(options)
     except OpenClawError as error:
-        sys.stderr.write(f"openclaw-nb: {error}\n")
+        _say(f"openclaw-nb: {error}")
+        return 1
+    except BrokenPipeError:  # the reader has what it wanted, as `head` does
+        _drop_output()
+        return NOBODY_READS
+    except OSError as error:
+        _drop_output()
+        _say("openclaw-nb: " + ": ".join(str(part) for part in (error.filename, error.strerror or error) if part))
         return 1
     except KeyboardInterrupt:
         return INTERRUPTED
     return code
+
+
+def _take_any_text() -> None:
+    """Have no text fail at a stream: not at an encoding without its characters, not at a stream that was closed."""
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 - until the process ends
+    for stream, errors in ((sys.stdin, "replace"), (sys.stdout, "backslashreplace")):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=errors)
+
+
+def _drop_output() -> None:
+    """Let what is still buffered go nowhere, or Python would fail at it again on its way out."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -46,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     ask.add_argument("--model", help="a model's name; offline if left out")
     ask.add_argument("--level", default="auto", help="auto or 1 to 4")
     ask.add_argument("--to", metavar="URI", help="agent://local, ws://127.0.0.1:PORT or wss://HOST")
-    ask.add_argument("--timeout", type=float, metavar="S", help="stop after this many seconds")
+    ask.add_argument("--timeout", metavar="S", help="stop after this many seconds")
     ask.set_defaults(run=_ask)
     serve = commands.add_parser("serve", help="run a gateway on loopback until interrupted")
     serve.add_argument("--model", default="offline", help="the model it serves")
@@ -66,33 +94,54 @@ def _parser() -> argparse.ArgumentParser:
 
 def _ask(options: argparse.Namespace) -> int:
     prompt = sys.stdin.read() if options.prompt == "-" else options.prompt
+    if not prompt.strip():
+        raise ConfigError("the prompt is empty")
     level = read_level(options.level)
+    timeout = None if options.timeout is None else positive(options.timeout)
     runtime = Runtime.shared()
     try:
         client = runtime.client(options.to)
         if options.model and runtime.is_local(client):
             runtime.resolve(options.model)
-        run = client.send(prompt, level=level and int(level), model=options.model, timeout=options.timeout)
-        print_run(run, _write)
-        return _wait(run)
+        run = client.send(prompt, level=level and int(level), model=options.model, timeout=timeout)
+        run.subscribe(_say_state)
+        return _print(run)
     finally:
         runtime.close()
 
 
-def _wait(run: Run) -> int:
+def _print(run: Run) -> int:
+    """Print the answer as it comes; on the main thread, so that an interrupt or a failed write ends it at once."""
     try:
-        run.result()
+        for delta in run:
+            _write(plain(delta))
     except KeyboardInterrupt:
         run.cancel()
         with suppress(OpenClawError):
-            run.result(2.0)
+            run.result(SETTLE)
+        _write("\n")
+        _say(f"[{run.words}; {counted(run.tokens, 'token')} came]")
         return INTERRUPTED
+    except OpenClawError:
+        _write("\n" if run.text else "")
+        raise
+    _write("\n")
     return 0
+
+
+def _say_state(event: RunEvent) -> None:
+    if isinstance(event, State) and event.status is Status.RECONNECTING:
+        _say(f"[{event.words}]")
 
 
 def _write(text: str) -> None:
     sys.stdout.write(text)
     sys.stdout.flush()
+
+
+def _say(words: str) -> None:
+    """One line for the person, beside what the command prints."""
+    sys.stderr.write(words + "\n")
 
 
 def _serve(options: argparse.Namespace) -> int:

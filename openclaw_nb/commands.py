@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from getpass import getpass
 
+from IPython.core.error import StdinNotImplementedError
+
 from . import options
 from .config import AgentURI
 from .doctor import examine
@@ -15,6 +17,7 @@ from .errors import ConfigError
 from .nested import set_nested
 from .notebook import Notebook
 from .reasoning.levels import ReasoningLevel, read_level
+from .render import counted
 from .run import Run
 from .tables import show_rows
 
@@ -93,7 +96,7 @@ def _card(notebook: Notebook) -> None:
         ("to use yours", f"{found}%openclaw model PROVIDER:NAME · %openclaw connect ws://…"),
         ("level", level.label if level else "auto"),
         ("sessions", ", ".join(runtime.store.sessions()) or "none yet"),
-        ("this notebook", f"{len(notebook.runs)} runs, {tokens:,} tokens"),
+        ("this notebook", f"{counted(len(notebook.runs), 'run')}, {counted(tokens, 'token')}"),
         ("more", "%openclaw help"),
     ])  # fmt: skip
 
@@ -110,12 +113,19 @@ def _connect(notebook: Notebook, words: list[str]) -> None:
             raise ConfigError("write %openclaw connect URI [--token-env VARIABLE]")
     address = AgentURI.parse(uri)
     if address.url and token is None and not os.environ.get("OPENCLAW_GATEWAY_TOKEN"):
-        token = getpass(f"token of {uri}: ")
+        token = _ask_token(uri)
     client = notebook.runtime.client(address.text, token)
     hello = notebook.runtime.call(client.hello()).result()
     notebook.uri, notebook.token = address.text, None
     notebook.model = None  # it was one of the gateway before
     show_rows("connected", [("runs go to", f"{address.text}, protocol {hello.protocol}")])
+
+
+def _ask_token(uri: str) -> str:
+    try:
+        return getpass(f"token of {uri}: ")
+    except (EOFError, StdinNotImplementedError):
+        raise ConfigError(f"nobody is here to be asked; write %openclaw connect {uri} --token-env VAR") from None
 
 
 def _model(notebook: Notebook, words: list[str]) -> None:
@@ -153,7 +163,7 @@ def _runs(notebook: Notebook, words: list[str]) -> None:
 def _describe(run: Run) -> str:
     prompt = " ".join(run.prompt.split())
     shown = prompt if len(prompt) <= 60 else prompt[:59] + "…"
-    return f"{run.words or run.status} · {run.tokens:,} tokens · session {run.session} · {shown}"
+    return f"{run.words or run.status} · {counted(run.tokens, 'token')} · session {run.session} · {shown}"
 
 
 def _cancel(notebook: Notebook, words: list[str]) -> None:
@@ -179,14 +189,17 @@ def _wait(notebook: Notebook, words: list[str]) -> None:
 
 def say_settled(notebook: Notebook, runs: list[Run]) -> None:
     """One line about the runs that `wait` waited for."""
-    count = len([run for run in runs if run.done()])
-    show_rows("wait", [("settled", f"{count} run{'' if count == 1 else 's'}")])
+    rows = [("settled", counted(len(runs), "run"))]
+    if notebook.background:
+        rows.append(("at work", counted(len(notebook.background), "run")))
+    show_rows("wait", rows)
 
 
 def _sessions(notebook: Notebook, words: list[str]) -> None:
     _take_none("sessions", words)
     heads = notebook.runtime.store.sessions()
-    rows = [(name, f"{len(head.state['messages'])} messages, snapshot {head.id}") for name, head in heads.items()]
+    lengths = {name: counted(len(head.state["messages"]), "message") for name, head in heads.items()}
+    rows = [(name, f"{lengths[name]}, snapshot {head.id}") for name, head in heads.items()]
     show_rows("sessions", rows or [("sessions", "none yet")])
 
 

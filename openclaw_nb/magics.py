@@ -8,10 +8,12 @@ Loading imports next to nothing; what the first cell needs is imported in a thre
 
 from __future__ import annotations
 
+import re
 import threading
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 from IPython.core.magic import no_var_expand
 
 from . import options
@@ -24,12 +26,16 @@ if TYPE_CHECKING:
 
 __all__ = ["OpenClawMagics", "load", "unload"]
 
-AWAITED = "openclaw_awaited"
-"""The cell and line magic that a top-level `openclaw` becomes: the same, as a coroutine."""
-
-_CALLS = ("get_ipython().run_cell_magic('openclaw', ", "get_ipython().run_line_magic('openclaw', 'wait')")
-
 _EXTENSION = "_openclaw_nb"
+
+_AWAITED = {
+    "get_ipython().run_cell_magic('openclaw', ": f"await get_ipython().{_EXTENSION}.cell_awaited(",
+    "get_ipython().run_line_magic('openclaw', 'wait')": f"await get_ipython().{_EXTENSION}.line_awaited()",
+}
+"""What IPython makes of a magic, and what it becomes at the top level of a cell: the same, as a coroutine."""
+
+_LINE = re.compile(r"\s*(%%?openclaw\s.*?)([^\s=]*)", re.DOTALL)
+"""A line of ours up to the cursor: all before the word that is being typed, and that word."""
 
 IDLE = 0.05
 """Seconds after loading at which the rest is imported."""
@@ -41,6 +47,7 @@ class OpenClawMagics:
     def __init__(self, shell: InteractiveShell) -> None:
         self.shell = shell
         self._depth = 0
+        self._just_shown: Run | Result | None = None
         self._warming = threading.Timer(IDLE, self._warm)
 
     @cached_property
@@ -59,7 +66,7 @@ class OpenClawMagics:
         from .models import offline  # noqa: F401
         from .widgets import library, stream  # noqa: F401
 
-        if self.in_kernel:
+        if self.in_kernel and not render.static_output():
             library.open_library()
 
     # -- the magics ------------------------------------------------------------------------------
@@ -70,18 +77,17 @@ class OpenClawMagics:
         chosen = options.parse(line)
         run = self.notebook.start(chosen, cell)
         if chosen.bg:
-            return self.notebook.shown(run)
+            return self._shown(run)
         self.notebook.wait(run)
-        return self.notebook.finish(run, chosen)
+        return self._shown(self.notebook.finish(run, chosen))
 
-    @no_var_expand
     async def cell_awaited(self, line: str, cell: str) -> Any:
         chosen = options.parse(line)
         run = self.notebook.start(chosen, cell)
         if chosen.bg:
-            return self.notebook.shown(run)
+            return self._shown(run)
         await self.notebook.wait_async(run)
-        return self.notebook.finish(run, chosen)
+        return self._shown(self.notebook.finish(run, chosen))
 
     def line(self, line: str) -> None:
         """Show and set where runs go, which model and level they take, and what is at work. `%openclaw help`."""
@@ -89,7 +95,7 @@ class OpenClawMagics:
 
         execute(self.notebook, line)
 
-    async def line_awaited(self, line: str) -> None:
+    async def line_awaited(self) -> None:
         from .commands import say_settled
 
         say_settled(self.notebook, await self.notebook.wait_all())
@@ -98,8 +104,10 @@ class OpenClawMagics:
 
     def transform(self, lines: list[str]) -> list[str]:
         """Await a magic that stands first in a top-level cell."""
-        if self._depth == 0 and self.in_kernel and lines and lines[0].startswith(_CALLS):
-            return ["await " + lines[0].replace("'openclaw'", f"'{AWAITED}'", 1), *lines[1:]]
+        if self._depth == 0 and self.in_kernel and lines:
+            for call, awaited in _AWAITED.items():
+                if lines[0].startswith(call):
+                    return [lines[0].replace(call, awaited, 1), *lines[1:]]
         return lines
 
     def enter_cell(self, *_: Any) -> None:
@@ -107,16 +115,30 @@ class OpenClawMagics:
 
     def leave_cell(self, *_: Any) -> None:
         self._depth = max(0, self._depth - 1)
+        if self._depth == 0:
+            self._just_shown = None
 
-    def complete(self, _: Any, event: Any) -> list[str]:
-        """Options after `%%openclaw`, subcommands after `%openclaw`."""
+    @context_matcher()  # type: ignore[untyped-decorator]
+    def complete(self, context: CompletionContext) -> SimpleMatcherResult:
+        """Options after `%%openclaw`, subcommands after `%openclaw`, and nothing of Python among them."""
+        line = _LINE.fullmatch(context.text_until_cursor)
+        if line is None:
+            return {"completions": []}
         from .commands import complete
 
-        return complete(self.notebook, event.line)
+        known = complete(self.notebook, line[1].replace("=", " ") + line[2])
+        fitting = [SimpleCompletion(word, type="magic") for word in known if word.startswith(line[2])]
+        return {"completions": fitting, "matched_fragment": line[2], "suppress": True, "ordered": True}
+
+    def _shown(self, value: Run | Result) -> Run | Result:
+        """``value``, remembered as what the current cell has shown by itself."""
+        self._just_shown = value
+        return value
 
     def show_value(self, value: Run | Result) -> None:
         """Show a cell's last value, unless it is what its own cell has just shown."""
-        if self.notebook.was_shown(value):
+        shown, self._just_shown = self._just_shown, None
+        if value is shown:
             return
         if isinstance(value, Result):
             raise NotImplementedError  # IPython goes on to its other representations
@@ -128,28 +150,23 @@ class OpenClawMagics:
         self._warming.start()
         shell.register_magic_function(self.cell, "cell", "openclaw")
         shell.register_magic_function(self.line, "line", "openclaw")
-        shell.register_magic_function(self.cell_awaited, "cell", AWAITED)
-        shell.register_magic_function(self.line_awaited, "line", AWAITED)
         shell.input_transformers_post.append(self.transform)
         shell.events.register("pre_run_cell", self.enter_cell)
         shell.events.register("post_run_cell", self.leave_cell)
-        shell.set_hook("complete_command", self.complete, str_key="%openclaw")
-        shell.set_hook("complete_command", self.complete, str_key="%%openclaw")
+        shell.Completer.custom_matchers.append(self.complete)
         for kind in (Run, Result):
             shell.display_formatter.ipython_display_formatter.for_type(kind, self.show_value)
 
     def unload(self) -> None:
         shell: Any = self.shell
-        for name in ("openclaw", AWAITED):
-            shell.magics_manager.magics["cell"].pop(name, None)
-            shell.magics_manager.magics["line"].pop(name, None)
+        for kind in ("cell", "line"):
+            shell.magics_manager.magics[kind].pop("openclaw", None)
         shell.input_transformers_post.remove(self.transform)
         shell.events.unregister("pre_run_cell", self.enter_cell)
         shell.events.unregister("post_run_cell", self.leave_cell)
-        for key in ("%openclaw", "%%openclaw"):
-            shell.strdispatchers["complete_command"].strs.pop(key, None)
-        for kind in (Run, Result):
-            shell.display_formatter.ipython_display_formatter.pop(kind, None)
+        shell.Completer.custom_matchers.remove(self.complete)
+        for shown in (Run, Result):
+            shell.display_formatter.ipython_display_formatter.pop(shown, None)
         self._warming.cancel()
         self._warming.join()
         self.notebook.close()

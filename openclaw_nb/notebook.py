@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
+import time
+from collections.abc import Callable
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from IPython.core.displaypub import CapturingDisplayPublisher
 
@@ -33,7 +35,11 @@ __all__ = ["Notebook", "Workspace"]
 SETTLE = 2.0
 """Seconds an interrupted cell waits for the gateway to confirm that the model has stopped."""
 
-Value = TypeVar("Value", Run, Result)
+RENDER = 30.0
+"""Seconds a cell waits for the last form of its answer; one of 5 MB takes some 10."""
+
+FLUSH = 0.05
+"""Seconds between two messages of printed text; a Jupyter server drops what comes faster than 1,000 a second."""
 
 KEEP = 200
 """Finished runs that `%openclaw runs` still lists."""
@@ -63,8 +69,9 @@ class Notebook:
         self.model: str | None = None
         self.level: int | str = "auto"
         self.runs: dict[str, Run] = {}
-        self._just_shown: Run | Result | None = None
+        self.background: list[Run] = []  # those that `%openclaw wait` has to settle
         self._views: dict[str, StreamView] = {}
+        self._printed: dict[str, threading.Event] = {}
         self._into: dict[str, str] = {}  # runs in flight, and the variable each goes to
         self._assigning = threading.Lock()
         self._unseen: dict[str, str] = {}  # background runs without a view, and the variable each goes to
@@ -111,6 +118,8 @@ class Notebook:
             self._into[run.id] = options.into
             run.subscribe(lambda _: self._assign(run))
             self._assign(run)  # it may have ended before anybody listened
+        if options.bg:
+            self.background.append(run)
         self.show(run, options)
         return run
 
@@ -120,6 +129,7 @@ class Notebook:
         for id in over:
             del self.runs[id]
             self._views.pop(id, None)
+            self._printed.pop(id, None)
             self._unseen.pop(id, None)
 
     def _assign(self, run: Run) -> None:
@@ -134,7 +144,7 @@ class Notebook:
     def show(self, run: Run, options: CellOptions = CellOptions()) -> None:  # noqa: B008 - frozen
         """Begin to show a run in the current cell."""
         if options.plain or not self.in_kernel:
-            print_run(run, _write)
+            self._printed[run.id] = print_run(run, _printer(FLUSH if self.in_kernel else 0.0))
         elif not self._static():
             from .widgets.stream import show_run
 
@@ -168,13 +178,22 @@ class Notebook:
                 await _until_done_async(run, SETTLE)
         self._assign(run)
 
-    def finish(self, run: Run, options: CellOptions) -> Result:
-        """The run's Result, shown where the live view has not shown it. RunError for a failed one."""
-        if (view := self._views.get(run.id)) is not None:
-            view.settled.result(SETTLE)
-        elif self.in_kernel and not options.plain:
+    def finish(self, run: Run, options: CellOptions) -> Result | Run:
+        """The run's Result, shown where it has not been while it streamed. RunError for a failed one.
+
+        A model that blocks the runtime's loop hears no stop; then the cell ends, and its run goes on as with `--bg`.
+        """
+        if not run.done():
+            _printer()("[not stopped yet: the model blocks its event loop, and stops when it lets go of it]\n")
+            self.background.append(run)
+            return run
+        if (printed := self._printed.pop(run.id, None)) is not None:
+            printed.wait(SETTLE)
+        elif (view := self._views.get(run.id)) is not None:
+            _until_settled(view)
+        else:
             self._publish(run, options.into)
-        return self.shown(run.result(0))
+        return run.result(0)
 
     def show_again(self, run: Run) -> None:
         """Show a run that is a cell's last value; where there is to be no live view, wait for it and show its end."""
@@ -188,38 +207,34 @@ class Notebook:
         self._unseen.pop(run.id, None)
         self.shell.display_pub.publish(bundle(run, live=not static_output(), into=into), {})
 
-    def shown(self, value: Value) -> Value:
-        """``value``, remembered as what the current cell has shown by itself."""
-        self._just_shown = value
-        return value
-
-    def was_shown(self, value: Run | Result) -> bool:
-        """Whether ``value`` is what its cell has just shown; true once."""
-        shown, self._just_shown = self._just_shown, None
-        return value is shown
-
     async def wait_all(self) -> list[Run]:
-        """Wait for every run in flight, then show each (once more, for front ends that drop late updates)."""
-        runs = list(self.runs.values())
-        for run in runs:
-            await self.wait_async(run)
-        return self._reshow(runs)
+        """Wait for the background runs, then show each (once more, for front ends that drop late updates).
+
+        An interrupt ends the waiting, not the runs; those that have ended are returned.
+        """
+        with suppress(asyncio.CancelledError, KeyboardInterrupt):
+            for run in self.background:
+                await _until_done_async(run, None)
+        return self._settle()
 
     def settle_all(self) -> list[Run]:
         """The blocking twin of `wait_all`."""
-        runs = list(self.runs.values())
-        for run in runs:
-            self.wait(run)
-        return self._reshow(runs)
+        with suppress(KeyboardInterrupt):
+            for run in self.background:
+                _until_done(run, None)
+        return self._settle()
 
-    def _reshow(self, runs: list[Run]) -> list[Run]:
-        for run in runs:
-            if (view := self._views.get(run.id)) is not None and run.done():
-                view.settled.result(SETTLE)
+    def _settle(self) -> list[Run]:
+        settled = [run for run in self.background if run.done()]
+        self.background = [run for run in self.background if run not in settled]
+        for run in settled:
+            self._assign(run)
+            if (view := self._views.get(run.id)) is not None:
+                _until_settled(view)
                 view.redisplay()
-            elif run.id in self._unseen and run.done():
+            elif run.id in self._unseen:
                 self._publish(run, self._unseen[run.id])
-        return runs
+        return settled
 
     def close(self) -> None:
         """End the runtime and every view."""
@@ -229,9 +244,23 @@ class Notebook:
         self.runs.clear()
 
 
-def _write(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()
+def _printer(pause: float = 0.0) -> Callable[[str], None]:
+    """A way to print what streams, flushed at most once in ``pause`` seconds; the rest is flushed by ipykernel."""
+    flushed = -pause
+
+    def write(text: str) -> None:
+        nonlocal flushed
+        sys.stdout.write(text)
+        if (now := time.monotonic()) - flushed >= pause:
+            flushed = now
+            sys.stdout.flush()
+
+    return write
+
+
+def _until_settled(view: StreamView) -> None:
+    with suppress(FutureTimeout):
+        view.settled.result(RENDER)
 
 
 def _until_done(run: Run, timeout: float | None) -> None:

@@ -13,7 +13,7 @@ from .config import AgentURI
 from .errors import ConfigError
 from .reasoning.levels import read_level
 
-__all__ = ["OPTIONS", "CellOptions", "Option", "nearest", "parse"]
+__all__ = ["OPTIONS", "CellOptions", "Option", "nearest", "parse", "positive"]
 
 LONGEST_NAME = 100
 """Characters of a session's name."""
@@ -55,7 +55,8 @@ def _session(text: str) -> str:
     return text
 
 
-def _positive(text: str) -> float:
+def positive(text: str) -> float:
+    """A number above 0 and below infinity; ConfigError for anything else."""
     try:
         value = float(text)
     except ValueError:
@@ -86,8 +87,8 @@ OPTIONS: Mapping[str, Option] = {
                ("agent://local",)),
         Option("--session", _session, "S", "the conversation it belongs to; main if left out"),
         Option("--into", _variable, "VAR", "a variable for the answer, which is a str with facts"),
-        Option("--budget", _positive, "USD", "stop when the answer has cost this much"),
-        Option("--timeout", _positive, "S", "stop after this many seconds"),
+        Option("--budget", positive, "USD", "stop when the answer has cost this much"),
+        Option("--timeout", positive, "S", "stop after this many seconds"),
         Option("--bg", None, "", "return at once; the answer streams on while other cells run"),
         Option("--plain", None, "", "print plain text in place of the view"),
     )

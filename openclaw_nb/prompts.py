@@ -149,7 +149,7 @@ def _why(path: str, value: Any, step: str, error: Exception) -> str:
             names = dir(value) if is_attribute else [str(name) for name in islice(value.keys(), 10_000)]
             near = difflib.get_close_matches(key, [name for name in names if not name.startswith("_")], 1)
             hint = f", did you mean {near[0]!r}?" if near else ""
-        else:
+        elif not hasattr(value, "keys"):
             hint = f", it has {len(value):,} items"
     return f"{owner} has no {key!r}{hint}"
 
@@ -361,7 +361,8 @@ def _array(array: Any) -> str:
     lines = [f"shape {size or 'scalar'}, dtype {_cell(array.dtype)}, {array.size:,} values"]
     if array.size and array.dtype.kind in "biuf":
         numpy = sys.modules["numpy"]
-        missing = int(numpy.isnan(array).sum()) if array.dtype.kind == "f" else 0
+        known = numpy.ma.compressed(array)
+        missing = array.size - numpy.count_nonzero(known == known)  # a NaN is unequal to itself
         figures = [missing, *(_attempt(of, array) for of in (numpy.nanmin, numpy.nanmean, numpy.nanmax))]
         lines.append(_table(["missing", "min", "mean", "max"], [figures]))
     first = ", ".join(_cell(_scalar(item)) for item in array.flat[:10])

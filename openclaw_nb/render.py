@@ -20,7 +20,7 @@ from .reasoning.levels import ReasoningLevel
 if TYPE_CHECKING:
     from .run import Result, Run, Step
 
-__all__ = ["Footer", "bundle", "clean", "footer", "markdown", "plain", "static_output"]
+__all__ = ["Footer", "bundle", "clean", "counted", "footer", "markdown", "plain", "static_output"]
 
 Tone = Literal["ok", "stop", "bad", "warn", ""]
 
@@ -176,7 +176,7 @@ def footer(run: Run | Result, *, live: bool = True, into: str = "") -> Footer:
             kept = (_kept(facts, into),) if facts.tokens else ()
             return Footer(words or "failed", "bad", kept, "" if kept else "%openclaw doctor")
         case "reconnecting":
-            safe = f"{_tokens(facts.tokens)} {'is' if facts.tokens == 1 else 'are'} safe"
+            safe = f"{counted(facts.tokens, 'token')} {'is' if facts.tokens == 1 else 'are'} safe"
             return Footer(words or "reconnecting", "warn", (safe,) if facts.tokens else ())
         case _:
             return Footer(words or facts.status, "", tuple(_figures(facts, live)), model)
@@ -187,7 +187,7 @@ def _figures(facts: _Facts, live: bool) -> Iterator[str]:
         reason = _words(facts.reason) if facts.status != "done" else ""
         yield f"level {_level(facts.level)}" + (f": {reason}" if reason else "")
     if facts.tokens:
-        yield _tokens(facts.tokens)
+        yield counted(facts.tokens, "token")
     if live and facts.seconds > 0:
         yield _seconds(facts.seconds)
         if facts.status == "streaming":
@@ -196,11 +196,16 @@ def _figures(facts: _Facts, live: bool) -> Iterator[str]:
         yield _dollars(facts.cost)
 
 
+def counted(count: int, noun: str) -> str:
+    """ "1 token", "1,200 tokens"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def _kept(facts: _Facts, into: str) -> str:
     if not facts.tokens:
         return "nothing had come yet"
     place = f"in `{into}` and in the session" if into.isidentifier() else "in the session"
-    return f"{_tokens(facts.tokens)} kept, {place}"
+    return f"{counted(facts.tokens, 'token')} kept, {place}"
 
 
 def _level(level: int) -> str:
@@ -208,10 +213,6 @@ def _level(level: int) -> str:
         return ReasoningLevel(level).label
     except ValueError:
         return str(level)
-
-
-def _tokens(count: int) -> str:
-    return f"{count:,} token{'' if count == 1 else 's'}"
 
 
 def _seconds(seconds: float) -> str:
@@ -271,7 +272,7 @@ def _step(step: Step, live: bool) -> str:
 
     text = _shown(step.text).strip()
     took = [_seconds(step.seconds)] if live and step.seconds is not None else []
-    took += [_tokens(step.tokens)] if step.tokens else []
+    took += [counted(step.tokens, "token")] if step.tokens else []
     line = text.rpartition("\n")[2]
     long = len(text) > _MAX_LINE or line != text
     if len(line) > _MAX_LINE:

@@ -22,6 +22,16 @@ def run(*arguments: str, env: dict[str, str] | None = None, **options: object) -
     )
 
 
+def ask_at_length() -> subprocess.Popen[str]:
+    """A process whose answer has begun and takes minutes."""
+    asking = subprocess.Popen(
+        [*COMMAND, "ask", "count to 5000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert asking.stdout is not None
+    assert asking.stdout.read(5) == "1, 2,"
+    return asking
+
+
 def test_ask() -> None:
     done = run("ask", "what is 6*7?")
     assert done.returncode == 0
@@ -38,9 +48,12 @@ def test_ask_from_standard_input() -> None:
     [
         (["ask", "x", "--to", "ws://127.0.0.1:9"], "no gateway at ws://127.0.0.1:9: connection refused"),
         (["ask", "x", "--level", "7"], "level '7' is not one of"),
+        (["ask", "x", "--timeout", "nan"], "'nan' is not a number above 0"),
+        (["ask", "  "], "the prompt is empty"),
         (["ask", "x", "--model", "offlin"], "offlin"),
         (["serve", "--host", "0.0.0.0"], "not this machine"),
         (["serve", "--port", "0"], "set OPENCLAW_GATEWAY_TOKEN, or name a --token-file"),
+        (["serve", "--port", "0", "--token-file", "/no/such/token"], "/no/such/token: No such file or directory"),
     ],
 )
 def test_mistakes_are_one_line(arguments: list[str], words: str) -> None:
@@ -76,15 +89,36 @@ def test_serve_and_ask(tmp_path: Path) -> None:
 
 
 def test_an_interrupt_keeps_what_came() -> None:
-    asking = subprocess.Popen([*COMMAND, "ask", "count to 5000"], stdout=subprocess.PIPE, text=True)
-    assert asking.stdout is not None
-    assert asking.stdout.read(5) == "1, 2,"
+    asking = ask_at_length()
     time.sleep(0.2)
     asking.send_signal(signal.SIGINT)
-    rest = asking.stdout.read()
+    rest, said = asking.communicate(timeout=10)
+    assert asking.returncode == 130
+    assert rest.endswith(", \n")
+    assert said.startswith("[stopped by you; ")
+
+
+def test_a_reader_that_leaves_ends_it() -> None:
+    asking = ask_at_length()
+    assert asking.stdout is not None
     asking.stdout.close()
-    assert asking.wait(10) == 130
-    assert "stopped by you" in rest
+    _, said = asking.communicate(timeout=10)
+    assert (asking.returncode, said) == (141, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_an_answer_that_cannot_be_written_is_no_success() -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*COMMAND, "ask", "6*7"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
+    assert (done.returncode, done.stderr) == (1, "openclaw-nb: No space left on device\n")
+
+
+def test_no_character_is_lost_where_it_cannot_be_written() -> None:
+    done = run("ask", "30 C in F", env={"PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0
+    assert r"30 \xb0C = **86 \xb0F**" in done.stdout
 
 
 def test_doctor() -> None:

@@ -287,6 +287,13 @@ def test_an_array() -> None:
     assert text.endswith("First values: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, …")
     odd = ([], 5, ["a"], [np.nan], [None, {}], [np.datetime64("2026-01-01")])
     assert all(body(np.array(values)) for values in (*odd, np.zeros(2, "i4,f8")))
+    assert "| 2 | 3 | 3 | 3 |" in body(np.ma.masked_array([1.0, np.nan, 3.0], [True, False, False]))
+
+
+def test_a_key_is_no_position() -> None:
+    for value in (pd.DataFrame({"a": [1]}), {"a": 1}):
+        with pytest.raises(ConfigError, match=r"has no 0$"):
+            fill("{value[0]}", {"value": value})
 
 
 def test_containers_are_bounded() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 
+import pytest
+
 from openclaw_nb.errors import ModelError
 from openclaw_nb.run import Delta, End, Run, State, Status
 from openclaw_nb.terminal import print_run
@@ -22,6 +24,33 @@ def test_what_there_is_and_what_comes() -> None:
     run.push(Delta(15, "and more", 2))
     run.push(End(Status.DONE))
     assert "".join(written) == "there already, and more\n"
+
+
+def test_a_run_that_is_over() -> None:
+    run, written = Run("r"), list[str]()
+    run.push(Delta(0, "all of it", 3))
+    run.cancel()
+    run.push(End(Status.STOPPED))
+    assert print_run(run, written.append).is_set()
+    assert "".join(written) == "all of it\n[stopped by you; 3 tokens kept]\n"
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_it_says_when_all_is_written(closed: bool) -> None:
+    run, written = Run("r"), list[str]()
+
+    def write(text: str) -> None:
+        assert not printed.is_set()
+        written.append(text)
+        if closed:
+            raise OSError("nobody reads")
+
+    printed = print_run(run, write)
+    run.push(Delta(0, "text", 1))
+    assert not printed.is_set()
+    run.push(End(Status.DONE))
+    assert printed.is_set()
+    assert written == ["text", "\n"]
 
 
 def test_states_in_words() -> None:

@@ -120,7 +120,7 @@ def pause(error: Exception, attempt: int, elapsed: float, *, local: bool) -> flo
     if attempt >= ATTEMPTS or not _passing(error):
         return None
     asked = error.retry_after if isinstance(error, ModelAPIError) else None
-    base = 0.1 if local and isinstance(error, ModelConnectionError) else 0.5
+    base = 0.1 if local and isinstance(error, ModelConnectionError) else 0.3
     seconds = asked if asked is not None else base * 2 ** (attempt - 1) * random.uniform(0.75, 1.25)  # noqa: S311
     return max(0.0, seconds) if elapsed + seconds <= PATIENCE else None
 

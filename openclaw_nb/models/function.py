@@ -90,5 +90,8 @@ def _kind(value: object) -> str:
 
 
 def _said(error: Exception) -> str:
-    words = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
+    try:
+        words = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
+    except Exception:  # its own words are broken as well
+        words = type(error).__name__
     return words if len(words) <= LONGEST_REASON else words[: LONGEST_REASON - 1] + "…"

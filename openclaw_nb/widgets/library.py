@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,7 @@ __all__ = ["Library", "close_library", "open_library", "shared_layout", "static"
 
 _STATIC = Path(__file__).parent.parent / "static"
 _open: dict[str, ipywidgets.Widget] = {}
+_opening = threading.Lock()
 
 T = TypeVar("T", bound=ipywidgets.Widget)
 
@@ -55,8 +57,9 @@ def close_library() -> None:
 
 
 def _shared(name: str, make: Callable[[], T]) -> T:
-    found: T | None = _open.get(name)
-    # `Widget.close_all()` leaves no comm at all, a closing page leaves a closed one.
-    if found is None or found.comm is None or getattr(found.comm, "_closed", False):
-        found = _open[name] = make()
-    return found
+    with _opening:
+        found: T | None = _open.get(name)
+        # `Widget.close_all()` leaves no comm at all, a closing page leaves a closed one.
+        if found is None or found.comm is None or getattr(found.comm, "_closed", False):
+            found = _open[name] = make()
+        return found

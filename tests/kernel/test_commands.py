@@ -106,6 +106,7 @@ def test_a_gateway_elsewhere(kernel: Kernel, served: tuple[str, str]) -> None:
         ("%openclaw wait please", "takes nothing after it"),
         ("%openclaw connect", "write %openclaw connect URI"),
         ("%openclaw connect ws://user:secret@127.0.0.1:1", "must hold no token"),
+        ("%openclaw connect ws://127.0.0.1:9", "nobody is here to be asked"),
         ("%openclaw nested maybe", "nested on"),
     ],
 )
@@ -113,3 +114,4 @@ def test_mistakes(kernel: Kernel, line: str, words: str) -> None:
     reply = kernel.run(line)
     assert words in reply.content["evalue"]
     assert "secret" not in reply.content["evalue"]
+    assert len("\n".join(reply.content["traceback"]).splitlines()) <= 3

@@ -120,6 +120,11 @@ def test_retry_after_is_kept_to() -> None:
     ]  # fmt: skip
 
 
+def test_a_failure_that_stays_is_known_within_three_seconds() -> None:
+    for _ in range(100):
+        assert sum(pause(ModelHTTPError(500, "x"), n, 0, local=False) or 0 for n in range(1, ATTEMPTS)) < 2.7
+
+
 def test_nobody_listening_here_is_known_within_seconds() -> None:
     refused = ModelConnectionError("x", "c", phase="connect")
     assert sum(pause(refused, attempt, 0, local=True) or 0 for attempt in range(1, ATTEMPTS)) < 1

@@ -123,6 +123,19 @@ def test_yields_something_else(item: Any, said: str) -> None:
         ask(odd)
 
 
+def test_own_error_without_words() -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    async def broken(_: str) -> AsyncIterator[str]:
+        yield "a"
+        raise Mute
+
+    with pytest.raises(ModelError, match=r"^broken\(\) raised Mute$"):
+        ask(broken)
+
+
 def test_own_error_is_kept() -> None:
     async def broken(_: str) -> AsyncIterator[str]:
         yield "a"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import comm
 import ipywidgets
@@ -39,6 +41,19 @@ def test_a_page_cannot_change_the_library() -> None:
     library = open_library()
     library.comm.handle_msg({"content": {"data": {"method": "update", "state": {"source": "forged"}}}})
     assert library.source == static("stream.js")
+
+
+def test_two_threads_open_one() -> None:
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(20):
+            close_library()
+            with ThreadPoolExecutor(4) as pool:
+                opened = [future.result() for future in [pool.submit(open_library) for _ in range(4)]]
+            assert len({library.model_id for library in opened}) == 1
+    finally:
+        sys.setswitchinterval(usual)
 
 
 def test_nothing_stays_open() -> None:
