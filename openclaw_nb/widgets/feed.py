@@ -18,7 +18,7 @@ __all__ = ["LIVE", "Feed", "clean"]
 # The keys of the widget's state that are read from the run at the moment they are asked for.
 LIVE = ("level", "seconds", "status", "steps", "text", "tokens", "words")
 
-SMALL = 2_000  # code points; up to here the whole state is sent each time, which takes effect without a listener
+SMALL = 600  # code points; up to here the whole state is sent each time, which takes effect without a listener
 
 _LONE = re.compile("[\ud800-\udfff]")
 

@@ -43,7 +43,7 @@ _short.maxstring = _short.maxother = 120
 class StreamView(anywidget.AnyWidget):
     """The live view of ``run``; ``display()`` shows it, in as many cells as one likes, all of one widget model.
 
-    ``interval`` is the time between two messages in seconds, stretched up to three times where the text comes
+    ``interval`` is the time between two messages in seconds, stretched up to four times where the text comes
     fast. ``into`` names the variable the answer goes to. ``settled`` is done when the run has ended and every
     display has become the plain bundle: ``view.settled.result(timeout)`` or ``await asyncio.wrap_future(…)``.
     Of a run that has ended no widget is opened at all. Raises ConfigError where the JavaScript is not built.
@@ -152,7 +152,7 @@ class StreamView(anywidget.AnyWidget):
             return
         self._dirty = False
         sent = self._guarded(self._send_news) or 0
-        pause = self._interval * min(3, max(1, sent / FAST))
+        pause = self._interval * min(4, max(1, sent / FAST))
         self._timers["next"] = self._loop.call_later(pause, self._tick)
 
     def _send_news(self) -> int:
