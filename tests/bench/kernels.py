@@ -99,7 +99,9 @@ def _has_text(message: dict[str, Any]) -> bool:
 
 @contextmanager
 def kernel(**extra: str) -> Iterator[MeasuredKernel]:
-    env = {key: value for key, value in os.environ.items() if not key.startswith("OPENCLAW_")}
+    # Without bytecode every kernel would compile what it imports, which no user's does.
+    foreign = ("OPENCLAW_", "PYTHONDONTWRITEBYTECODE")
+    env = {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
     running = MeasuredKernel(env | extra)
     try:
         yield running
