@@ -172,6 +172,7 @@ class OpenClawClient:
         run = Run(
             run_id, prompt=prompt, session=session, level=int(decision.level), level_reason=level_reason,
             model=model or "", agent=agent, cancel=self._cancel, feeder=self._thread,
+            interval=self.token_interval,
         )  # fmt: skip
         params: dict[str, Any] = {
             "sessionKey": f"agent:{agent}:{session}", "message": prompt, "idempotencyKey": run_id,

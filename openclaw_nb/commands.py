@@ -116,7 +116,7 @@ def _connect(notebook: Notebook, words: list[str]) -> None:
         token = _ask_token(uri)
     client = notebook.runtime.client(address.text, token)
     hello = notebook.runtime.call(client.hello()).result()
-    notebook.uri, notebook.token = address.text, None
+    notebook.uri = address.text
     notebook.model = None  # it was one of the gateway before
     show_rows("connected", [("runs go to", f"{address.text}, protocol {hello.protocol}")])
 

@@ -65,7 +65,6 @@ class Notebook:
     def __init__(self, shell: InteractiveShell) -> None:
         self.shell = shell
         self.uri: str | None = None
-        self.token: str | None = None
         self.model: str | None = None
         self.level: int | str = "auto"
         self.runs: dict[str, Run] = {}
@@ -87,9 +86,7 @@ class Notebook:
         return hasattr(self.shell, "kernel")
 
     def client(self, uri: str | None = None) -> OpenClawClient:
-        if uri is None:
-            return self.runtime.client(self.uri, self.token)
-        return self.runtime.client(uri)
+        return self.runtime.client(uri or self.uri)
 
     # -- one cell --------------------------------------------------------------------------------
 

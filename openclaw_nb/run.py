@@ -172,6 +172,7 @@ class Run:
         agent: str = "main",
         cancel: Callable[[Run], None] | None = None,
         feeder: int | None = None,
+        interval: float = 0.05,
     ) -> None:
         self.id = id
         self.prompt = prompt
@@ -191,6 +192,7 @@ class Run:
         self._listeners: list[Callable[[RunEvent], None]] = []
         self._done: Future[Result] = Future()
         self._done.set_running_or_notify_cancel()
+        self.interval = interval  # seconds between two updates of a view
         self._feeder = feeder
         self._why_stopped = ""
 

@@ -257,7 +257,7 @@ _views: WeakKeyDictionary[Run, StreamView] = WeakKeyDictionary()
 
 def show_run(run: Run, *, into: str = "") -> StreamView:
     """Show a run in the current cell, by the view it has already or by a new one."""
-    view = _views.get(run) or StreamView(run, into=into)
+    view = _views.get(run) or StreamView(run, run.interval, into=into)
     view.display()
     return view
 

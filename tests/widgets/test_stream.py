@@ -696,3 +696,10 @@ def test_no_timer_is_left(page: Page, feeder: Feeder, loop: VirtualLoop, status:
     page.messages.clear()
     loop.run_until_complete(asyncio.sleep(100))
     assert page.messages == []
+
+
+def test_a_run_brings_the_pace_of_its_client(page: Page, feeder: Feeder) -> None:
+    feeder.run.interval = 0.4
+    view = show_run(feeder.run)
+    assert view._interval == 0.4
+    feeder.end(view)
