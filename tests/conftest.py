@@ -19,6 +19,7 @@ import pytest
 
 SETTLE = 3.0  # seconds that threads and sockets may take to go away
 _NOTES = pytest.StashKey[list[str]]()
+_FIGURES = pytest.StashKey[list[str]]()
 
 # A deadline asserts on wall-clock speed, and a busy machine fails it.
 hypothesis.settings.register_profile("here", deadline=None)
@@ -90,6 +91,13 @@ def note(pytestconfig: pytest.Config) -> Callable[[str], None]:
     return pytestconfig.stash.setdefault(_NOTES, []).append
 
 
+@pytest.fixture(scope="session")
+def figure(pytestconfig: pytest.Config) -> Callable[[str, str], None]:
+    """Adds what a test has measured or counted to the end of the report: a case's name, and its figure in words."""
+    figures = pytestconfig.stash.setdefault(_FIGURES, [])
+    return lambda case, words: figures.append(f"{case}: {words}")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         marker = item.get_closest_marker("leaks")
@@ -104,7 +112,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         if isinstance(report.longrepr, tuple):
             reasons[report.longrepr[2].removeprefix("Skipped: ")] += 1
     lines = [f"{count} not run: {reason}" for reason, count in sorted(reasons.items())]
-    for line in [*config.stash.get(_NOTES, []), *lines]:
+    if figures := config.stash.get(_FIGURES, []):
+        terminalreporter.section("figures")
+    for line in [*figures, *config.stash.get(_NOTES, []), *lines]:
         terminalreporter.write_line(line)
     if lines and (handed_on := os.environ.get("OPENCLAW_NB_NOT_RUN")):
         with open(handed_on, "a", encoding="utf-8") as file:
