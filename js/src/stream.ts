@@ -2,6 +2,7 @@
 
 import { Announcer } from "./lib/announce";
 import { Answer } from "./lib/answer";
+import { Lag } from "./lib/lag";
 import type { Model } from "./lib/model";
 import { View } from "./lib/view";
 
@@ -14,6 +15,7 @@ const PATIENCE = 500; // ms before missing text is asked for again
 export function attach(model: Model, early: unknown[] = []) {
   const answer = new Answer();
   const announcer = new Announcer();
+  const lag = new Lag((ms) => answer.final || model.send({ kind: "lag", ms }));
   const views = new Set<View>();
   let frame = 0;
   let ticker: ReturnType<typeof setInterval> | undefined;
@@ -29,16 +31,19 @@ export function attach(model: Model, early: unknown[] = []) {
     frame = 0;
     const busy = [...views].filter((view) => view.update(answer, stopping));
     if (busy.length) changed();
+    else lag.drawn();
   }
 
   function changed(): void {
     announcer.tell(answer);
     if (answer.final) clearInterval(ticker);
     if (views.size) frame ||= requestAnimationFrame(draw);
+    else lag.skip();
   }
 
   function take(message: unknown): void {
     if (!answer.apply(message) && performance.now() - asked > PATIENCE) ask();
+    lag.came((message as { at?: unknown } | null)?.at);
     changed();
   }
 
@@ -70,6 +75,7 @@ export function attach(model: Model, early: unknown[] = []) {
   function dispose(): void {
     cancelAnimationFrame(frame);
     clearInterval(ticker);
+    announcer.quiet();
   }
 
   absorb();

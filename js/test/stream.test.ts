@@ -66,6 +66,27 @@ describe("losing nothing", () => {
   });
 });
 
+describe("pace", () => {
+  it("tells the kernel that drawing is late, and when it is not any more, but not after the end", async () => {
+    const model = new TestModel({ ...INITIAL });
+    const now = vi.spyOn(performance, "now").mockReturnValue(1000);
+    start(model).render(place());
+    const update = async (ms: number, message: Record<string, unknown>) => {
+      now.mockReturnValue(1000 + ms);
+      model.receive({ ...message, at: ms / 1000 });
+      now.mockReturnValue(1000 + ms + (message.late as number));
+      await frame();
+    };
+    await update(0, { ...delta(0, "a"), late: 10 });
+    await update(1000, { ...delta(1, "b"), late: 600 });
+    await update(2500, { ...delta(2, "c"), late: 10 });
+    await update(4000, { kind: "step", key: "s", title: "s", offset: 0, text: "t", late: 2000 });
+    await update(7000, { ...state("done"), late: 5000 });
+    now.mockRestore();
+    expect(model.sent.slice(1)).toEqual([500, 0, 1000].map((ms) => ({ kind: "lag", ms })));
+  });
+});
+
 describe("views", () => {
   it("are equal, however late the second is", async () => {
     const model = new TestModel({ ...INITIAL });
@@ -164,7 +185,8 @@ describe("the foot", () => {
 });
 
 describe("for a screen reader", () => {
-  it("announces states, never tokens, and once for all views", async () => {
+  /** What is announced while `play` goes on, by a stream with two views. */
+  async function announced(play: (tell: (message: unknown) => Promise<void>) => Promise<void>): Promise<string[]> {
     const model = new TestModel({ ...INITIAL });
     const stream = start(model);
     stream.render(place());
@@ -176,17 +198,74 @@ describe("for a screen reader", () => {
       }
     });
     observer.observe(document.body, { childList: true, subtree: true });
-    for (const message of [
-      state("streaming"), delta(0, "one "), delta(4, "two "), state("reconnecting", "reconnecting, attempt 1 of 5"),
-      delta(8, "three", 3), state("streaming"), state("done"),
-    ]) {
+    await play(async (message) => {
       model.receive(message);
       await frame();
-    } // prettier-ignore
+    });
     await frame();
     observer.disconnect();
-    expect(said).toEqual(["answer started", "reconnecting, attempt 1 of 5", "answer started", "answer done, 3 tokens"]);
-    expect(document.querySelectorAll("[aria-live]").length).toBe(1);
+    expect(document.querySelectorAll("[aria-live]").length).toBe(said.length ? 1 : 0);
+    return said;
+  }
+
+  const attempt = (n: number) => state("reconnecting", `reconnecting, attempt ${n} of 5`);
+  const lull = () => vi.advanceTimersByTime(1000);
+
+  beforeEach(() => void vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] }));
+  afterEach(() => void vi.useRealTimers());
+
+  it("announces states, never tokens, and once for all views", async () => {
+    const said = await announced(async (tell) => {
+      for (const message of [state("streaming"), delta(0, "one "), delta(4, "two", 3), state("done")]) await tell(message);
+    });
+    expect(said).toEqual(["answer started", "answer done, 3 tokens"]);
+  });
+
+  it("announces an outage once, however many attempts it takes, and that the answer goes on", async () => {
+    const said = await announced(async (tell) => {
+      await tell(state("streaming"));
+      await tell(attempt(1));
+      await tell(attempt(2));
+      lull();
+      for (const n of [3, 4, 5]) {
+        await tell(attempt(n));
+        lull();
+      }
+      for (const message of [state("streaming"), delta(0, "on", 2), state("done")]) await tell(message);
+    });
+    expect(said).toEqual(["answer started", "reconnecting, attempt 2 of 5", "answer goes on", "answer done, 2 tokens"]);
+  });
+
+  it("says nothing of cuts that heal at once", async () => {
+    const said = await announced(async (tell) => {
+      for (let n = 0; n < 20; n += 1) {
+        await tell(state("streaming"));
+        await tell(attempt(1));
+        vi.advanceTimersByTime(900);
+      }
+      await tell(state("streaming"));
+      lull();
+    });
+    expect(said).toEqual(["answer started"]);
+  });
+
+  it("says that an answer started also when it was cut before its first word", async () => {
+    const said = await announced(async (tell) => {
+      await tell(attempt(1));
+      lull();
+      await tell(state("waiting"));
+      await tell(state("streaming"));
+    });
+    expect(said).toEqual(["reconnecting, attempt 1 of 5", "answer started"]);
+  });
+
+  it("says nothing of a widget that is gone", async () => {
+    const said = await announced(async (tell) => {
+      await tell(attempt(1));
+      for (const stream of shownViews) stream.dispose();
+      lull();
+    });
+    expect(said).toEqual([]);
   });
 
   it("says of the answer what it is and whether it grows", async () => {

@@ -102,10 +102,11 @@ class Feed:
         """The messages that bring every front end up to date; the facts last, so that an end has the whole text."""
         text, steps = self._run.text, self._run.steps
         self._go_back(text)
-        messages = [message for step in steps for message in self._step_news(step)]
+        sent = {"at": round(self._run.seconds, 3)}  # by which a page knows how far it is behind
+        messages = [message | sent for step in steps for message in self._step_news(step)]
         offset, new = self._text.take(text)
         if new:
-            messages.append({"kind": "delta", "offset": offset, "text": new, "tokens": self._run.tokens})
+            messages.append({"kind": "delta", "offset": offset, "text": new, "tokens": self._run.tokens} | sent)
         facts = (self._run.status, self._run.words, self._run.level, self._run.level_reason)
         if facts != self._text.facts:
             self._text.facts = facts

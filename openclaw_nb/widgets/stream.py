@@ -15,6 +15,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from contextvars import copy_context
 from reprlib import Repr
+from time import monotonic
 from typing import Any
 from uuid import uuid4
 from weakref import WeakKeyDictionary
@@ -26,11 +27,10 @@ from traitlets import Unicode, default
 from ..run import End, Run, RunEvent, Step
 from .feed import LIVE, Feed, clean
 from .library import open_library, shared_layout, static
+from .pace import Pacer
 
 __all__ = ["StreamView", "show_run"]
 
-FAST = 256  # UTF-16 units in one message; above it the next one waits longer
-FLOOR = 0.02  # s; a Jupyter server drops what comes faster than 1,000 messages per second from all cells together
 FIRST_WHOLE = 2.0  # s; when the whole state is first sent to front ends of which none was heard
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -43,9 +43,11 @@ _short.maxstring = _short.maxother = 120
 class StreamView(anywidget.AnyWidget):
     """The live view of ``run``; ``display()`` shows it, in as many cells as one likes, all of one widget model.
 
-    ``interval`` is the time between two messages in seconds, stretched up to four times where the text comes
-    fast. ``into`` names the variable the answer goes to. ``settled`` is done when the run has ended and every
-    display has become the plain bundle: ``view.settled.result(timeout)`` or ``await asyncio.wrap_future(…)``.
+    ``interval`` is the least time between two messages in seconds. It adapts to the model (up to four times as long
+    while text comes fast), to this kernel (a tenth of the time at most goes into sending) and to the reader (a page
+    that says it is behind gets less to draw), to a second at most for the latter two; see `Pacer`. No text is lost
+    by it, and the end is sent at once. ``into`` names the variable the answer goes to. ``settled`` is done when the
+    run has ended and every display is the plain bundle: ``view.settled.result(timeout)`` or ``wrap_future(…)``.
     Of a run that has ended no widget is opened at all. Raises ConfigError where the JavaScript is not built.
     """
 
@@ -60,7 +62,7 @@ class StreamView(anywidget.AnyWidget):
     def __init__(self, run: Run, interval: float = 0.05, *, into: str = "") -> None:
         self._run = run
         self._feed = Feed(run)
-        self._interval = max(interval, FLOOR)
+        self._pacer = Pacer(interval)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._dirty = self._heard = False
@@ -151,8 +153,9 @@ class StreamView(anywidget.AnyWidget):
         if not self._dirty or self._ending or self._loop is None:
             return
         self._dirty = False
+        start = monotonic()
         sent = self._guarded(self._send_news) or 0
-        pause = self._interval * min(4, max(1, sent / FAST))
+        pause = self._pacer.pause(sent, monotonic() - start, monotonic())
         self._timers["next"] = self._loop.call_later(pause, self._tick)
 
     def _send_news(self) -> int:
@@ -188,6 +191,9 @@ class StreamView(anywidget.AnyWidget):
                 self._guarded(self._run.cancel)
             case {"method": "custom", "content": {"kind": "sync", "have": int() as have, "steps": int() as steps}}:
                 self._note(self._resend, have, steps)
+            case {"method": "custom", "content": {"kind": "lag", "ms": int() as milliseconds}}:
+                self._heard = True
+                self._pacer.hear(milliseconds, monotonic())
             case {"method": "request_state"}:
                 self._note(self.send_state)
             case _:

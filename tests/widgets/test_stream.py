@@ -10,6 +10,7 @@ import logging
 import random
 import selectors
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -146,6 +147,12 @@ class Feeder:
         view.settled.result(20)
 
 
+async def talk(feeder: Feeder, seconds: float, rate: int = 100) -> None:
+    for n in range(int(seconds * rate)):
+        feeder.text(f"{n} ")
+        await asyncio.sleep(1 / rate)
+
+
 @pytest.fixture
 def feeder(loop: VirtualLoop, page: Page) -> Feeder:
     return Feeder(loop, prompt="a secret prompt", level=2)
@@ -223,6 +230,51 @@ def test_no_interval_floods_the_server(page: Page, feeder: Feeder, interval: flo
     feeder.do(flood)
     feeder.end(view)
     assert len(page.of(id)) < 60
+
+
+def test_a_slow_kernel_spends_a_tenth_of_the_time_on_sending(
+    page: Page, feeder: Feeder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = StreamView(feeder.run)
+    id = view.model_id
+    send = type(view.comm).publish_msg
+
+    def slow(comm: BaseComm, *args: Any, **kwargs: Any) -> None:
+        time.sleep(0.02)
+        send(comm, *args, **kwargs)
+
+    monkeypatch.setattr(type(view.comm), "publish_msg", slow)
+    page.messages.clear()
+    feeder.do(lambda: talk(feeder, 2.0))
+    sent = len(page.of(id))
+    assert 4 <= sent <= 2.0 / (9 * 0.02) + 2  # time stands still in here while a message is sent
+    feeder.end(view)
+    assert page.text(id) == feeder.run.text
+
+
+def test_a_page_that_is_behind_gets_fewer_messages_until_it_has_caught_up(page: Page, feeder: Feeder) -> None:
+    view = StreamView(feeder.run)
+    id = view.model_id
+    rates = []
+
+    def rate() -> None:
+        before = len(page.of(id))
+        feeder.do(lambda: talk(feeder, 4.0))
+        rates.append((len(page.of(id)) - before) / 4)
+
+    rate()
+    for milliseconds in (500, 60_000, 0):
+        page.say(view, {"kind": "lag", "ms": milliseconds})
+        rate()
+    usual, behind, far_behind, again = rates
+    assert usual > 10
+    assert behind == pytest.approx(2, abs=0.5)
+    assert far_behind == pytest.approx(1, abs=0.5)
+    assert again > 10
+    page.say(view, {"kind": "lag", "ms": 1000})
+    feeder.text("the end")
+    feeder.end(view)
+    assert page.text(id) == feeder.run.text
 
 
 # -- losing nothing ------------------------------------------------------------------------------------
@@ -440,6 +492,9 @@ HOSTILE: list[Any] = [
     {"kind": "sync", "have": "0", "steps": 0},
     {"kind": "sync", "have": None, "steps": {}},
     {"kind": "sync", "have": 1.5, "steps": 0},
+    {"kind": "lag"},
+    {"kind": "lag", "ms": "1000"},
+    {"kind": "lag", "ms": float("nan")},
     {"kind": "delta", "offset": 0, "text": "forged"},
     {"kind": "x" * (10 << 20)},
     {"x" * 1000: {"y": [1] * 1000}},
@@ -701,5 +756,7 @@ def test_no_timer_is_left(page: Page, feeder: Feeder, loop: VirtualLoop, status:
 def test_a_run_brings_the_pace_of_its_client(page: Page, feeder: Feeder) -> None:
     feeder.run.interval = 0.4
     view = show_run(feeder.run)
-    assert view._interval == 0.4
+    page.messages.clear()
+    feeder.do(lambda: talk(feeder, 4.0))
+    assert 10 <= len(page.of(view)) <= 15
     feeder.end(view)

@@ -1,4 +1,4 @@
-/** Telling screen readers about changes of state; the answer itself is read where it stands, never token by token. */
+/** What a screen reader is told of an answer: that it began, paused, went on and ended, never its tokens. */
 
 import type { Answer } from "./answer";
 import { element } from "./dom";
@@ -6,6 +6,7 @@ import { tokens } from "./words";
 
 const ID = "ocnb-announcer";
 const HIDDEN = "position:fixed;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap";
+const LULL = 1000; // ms; a cut that heals sooner is not worth a word
 
 /** One region for the whole page: a view is taken away at the moment when "done" should be read. */
 function region(): HTMLElement {
@@ -19,30 +20,52 @@ function region(): HTMLElement {
   return document.body.appendChild(made);
 }
 
-/** Says a state once, however many messages and views bring it. */
+/** Says a state once, however many messages and views bring it, and an outage once, however many attempts it takes. */
 export class Announcer {
   private said = "";
+  private started = false;
+  private away = false;
+  private lull: ReturnType<typeof setTimeout> | undefined;
 
   tell(answer: Answer): void {
-    const now = sentence(answer);
+    if (answer.status === "reconnecting") {
+      if (!this.away) this.lull ??= setTimeout(() => this.tellAway(answer), LULL);
+      return;
+    }
+    this.quiet();
+    this.say(this.sentence(answer));
+    this.away = false;
+    this.started ||= answer.status === "streaming";
+  }
+
+  /** Say no more of what is waiting to be said. */
+  quiet(): void {
+    clearTimeout(this.lull);
+    this.lull = undefined;
+  }
+
+  private tellAway(answer: Answer): void {
+    this.away = true;
+    this.say(answer.words || "reconnecting");
+  }
+
+  private say(now: string): void {
     if (!now || now === this.said) return;
     this.said = now;
     region().textContent = now;
   }
-}
 
-function sentence(answer: Answer): string {
-  switch (answer.status) {
-    case "streaming":
-      return "answer started";
-    case "reconnecting":
-      return answer.words || "reconnecting";
-    case "done":
-      return ["answer done", tokens(answer.tokens)].filter(Boolean).join(", ");
-    case "stopped":
-    case "failed":
-      return answer.words || `answer ${answer.status}`;
-    default:
-      return "";
+  private sentence(answer: Answer): string {
+    switch (answer.status) {
+      case "streaming":
+        return this.started ? (this.away ? "answer goes on" : "") : "answer started";
+      case "done":
+        return ["answer done", tokens(answer.tokens)].filter(Boolean).join(", ");
+      case "stopped":
+      case "failed":
+        return answer.words || `answer ${answer.status}`;
+      default:
+        return "";
+    }
   }
 }
