@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from . import seams
 from .config import AgentURI
@@ -26,7 +27,7 @@ from .reasoning.levels import decide
 from .run import Delta, Run, RunEvent
 from .version import __version__
 
-__all__ = ["OpenClawClient"]
+__all__ = ["OpenClawClient", "known_token"]
 
 log = logging.getLogger("openclaw_nb")
 
@@ -34,16 +35,35 @@ F = TypeVar("F", bound=Callable[..., None])
 T = TypeVar("T")
 
 
+def known_token(url: str) -> str | None:
+    """``OPENCLAW_GATEWAY_TOKEN``, unless ``OPENCLAW_GATEWAY_URL`` says that it is the token of another gateway."""
+    try:
+        meant = AgentURI.parse(os.environ.get("OPENCLAW_GATEWAY_URL") or "agent://local").url
+    except ConfigError:
+        return None
+    if meant is not None and _origin(meant) != _origin(url):
+        return None
+    return os.environ.get("OPENCLAW_GATEWAY_TOKEN")
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc.lower()
+
+
 class OpenClawClient:
     """A client of one gateway. ``await client.connect(uri)``, then ``client.send(prompt)`` gives a Run.
 
     Durations are seconds. ``streaming`` False gives the text in one piece at the end. ``token_interval`` is the
-    least time between two updates of a view; a batch leaves the gateway when it holds ``token_batch_size``
-    tokens or has waited ``token_batch_delay``. After a cut it tries ``max_reconnect_attempts`` times, at once,
-    then after ``reconnect_delay``, doubling, with jitter; runs go on at the exact character.
+    least time between two updates of a view; it grows with fast text, a busy kernel or a page that is behind. A
+    batch leaves the gateway when it holds ``token_batch_size`` tokens or has waited ``token_batch_delay``; the
+    first token leaves at once. After a cut it tries ``max_reconnect_attempts`` times: at once, then after
+    ``reconnect_delay``, doubling, with jitter, and on loopback as soon as the port opens. Runs go on at the exact
+    character. ``token`` None takes `known_token` from the environment.
 
-    Events, by ``client.on(name, function)``: ``token`` (text), ``error`` (OpenClawError), ``reconnect``
-    (attempt), ``reconnected`` (). ``token`` None takes ``OPENCLAW_GATEWAY_TOKEN`` from the environment.
+    Events, by ``client.on(name, function)``: ``token`` (text), ``error`` (OpenClawError), ``reconnect`` (attempt),
+    ``reconnected`` (), ``gap`` (Run: it ended while the client was away, for longer than its gateway replays it,
+    and its whole text is fetched).
     """
 
     def __init__(
@@ -71,7 +91,7 @@ class OpenClawClient:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: int | None = None
         self._link: Link | None = None
-        self._runs = InFlight("", self._session, self._linked, self._pace)
+        self._runs = self._none_in_flight()
         self._away = False
         self._handlers: defaultdict[str, list[tuple[contextvars.Context, Callable[..., None]]]] = defaultdict(list)
 
@@ -99,7 +119,7 @@ class OpenClawClient:
             runtime = await asyncio.to_thread(seams.local_runtime)
             url, token = await asyncio.to_thread(runtime.gateway_address)
         else:
-            url, token = address.url, self._secret or os.environ.get("OPENCLAW_GATEWAY_TOKEN")
+            url, token = address.url, self._secret or known_token(address.url)
         await self.close()
         self.open(uri, url, token)
         try:
@@ -113,7 +133,7 @@ class OpenClawClient:
         self.uri, self._url = uri, url
         self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
         self._session = ClientSession(token=token, version=__version__, platform=sys.platform)
-        self._runs = InFlight(uri, self._session, self._linked, self._pace)
+        self._runs = self._none_in_flight()
         self._dial()
 
     async def hello(self) -> Hello:
@@ -240,6 +260,9 @@ class OpenClawClient:
         self._link = Link(self.uri, self._url, self._session, retry, self)
         return self._link
 
+    def _none_in_flight(self) -> InFlight:
+        return InFlight(self.uri, self._session, self._linked, self._pace, lambda run: self._emit("gap", run))
+
     def _linked(self) -> Link:
         if self._link is None:
             raise ConnectionLost(_NOT_CONNECTED)
@@ -304,7 +327,7 @@ _NOT_CONNECTED = "this client is not connected; `await client.connect(uri)` firs
 _CLOSED = "the client was closed"
 _LOOP_ENDED = "the event loop this client was connected on has ended"
 
-_EVENTS = ("error", "reconnect", "reconnected", "token")
+_EVENTS = ("error", "gap", "reconnect", "reconnected", "token")
 
 
 def _check(params: Mapping[str, Any]) -> None:

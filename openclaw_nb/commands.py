@@ -11,6 +11,7 @@ from getpass import getpass
 from IPython.core.error import StdinNotImplementedError
 
 from . import options
+from .client import known_token
 from .config import AgentURI
 from .doctor import examine
 from .errors import ConfigError
@@ -112,7 +113,7 @@ def _connect(notebook: Notebook, words: list[str]) -> None:
         case _:
             raise ConfigError("write %openclaw connect URI [--token-env VARIABLE]")
     address = AgentURI.parse(uri)
-    if address.url and token is None and not os.environ.get("OPENCLAW_GATEWAY_TOKEN"):
+    if address.url and token is None and not known_token(address.url):
         token = _ask_token(uri)
     client = notebook.runtime.client(address.text, token)
     hello = notebook.runtime.call(client.hello()).result()

@@ -4,14 +4,30 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from unicodedata import normalize
+from urllib.parse import unquote, urlsplit
 
 from .door import is_loopback
 from .errors import ConfigError
 
-__all__ = ["AgentURI"]
+__all__ = ["LONGEST", "AgentURI"]
+
+LONGEST = 2_048
+"""Characters of the longest address that is read at all."""
 
 _FORMS = "agent://local, ws://127.0.0.1:PORT or wss://HOST"
+_APART = "must hold no token, query or fragment; pass the token apart"
+
+_NETLOC = re.compile(r"(?P<host>\[[0-9a-f:.]+\]|[^\[\]:]+)(?::(?P<port>[0-9]{1,5}))?", re.ASCII | re.IGNORECASE)
+_NAME = re.compile(
+    r"(?=.{1,253}\Z)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_-]{1,63}\.?", re.ASCII | re.IGNORECASE
+)
+_NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)\.?", re.ASCII | re.IGNORECASE)
+"""A host that the resolver may read as an IPv4 address, as it does 2130706433, 0x7f.1 and 127.1."""
+
+_DISGUISES = tuple(map(IPv6Network, ("::ffff:0:0/96", "64:ff9b::/96", "2002::/16")))
+"""IPv6 addresses that stand for IPv4 ones: mapped (RFC 4291), NAT64 (RFC 6052), 6to4 (RFC 3056)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,34 +42,68 @@ class AgentURI:
 
     @classmethod
     def parse(cls, text: str) -> AgentURI:
-        """Read an address; ConfigError says in one sentence what is wrong with it."""
+        """Read an address, without asking anybody; ConfigError says in one sentence what is wrong with it."""
+        if len(text) > LONGEST:
+            raise ConfigError(f"an address has at most {LONGEST:,} characters, and this one {len(text):,}")
         shown = _without_secrets(text)
         if not text.isprintable() or " " in text:
             raise ConfigError(f"the address {shown!r} holds spaces or control characters")
+        if set(text) & set("@?#"):
+            raise ConfigError(f"the address {shown!r} {_APART}")
         try:
             parts = urlsplit(text)
-            host, _ = parts.hostname, parts.port
         except ValueError:
             raise ConfigError(f"the address {shown!r} cannot be read") from None
-        if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
-            raise ConfigError(f"the address {shown!r} must hold no token, query or fragment; pass the token apart")
         match parts.scheme:
             case "agent" if parts.netloc == "local" and parts.path in ("", "/"):
                 return cls(text, None)
             case "agent":
                 raise ConfigError(f"no cluster is configured for {shown!r}; agent://local is the one in this kernel")
-            case "ws" if host and is_loopback(host):
-                return cls(text, text)
-            case "ws" if host:
-                safe = _without_secrets(f"wss://{parts.netloc}")
-                raise ConfigError(f"{shown!r} would send the token in clear; use {safe}")
-            case "wss" if host:
+            case "ws" | "wss" if parts.netloc:
+                _check_host(parts.netloc, shown, in_clear=parts.scheme == "ws")
                 return cls(text, text)
             case _:
                 raise ConfigError(f"{shown!r} is no address of an agent; write {_FORMS}")
 
 
+def _check_host(netloc: str, shown: str, *, in_clear: bool) -> None:
+    """ConfigError unless every resolver reads the host the same way, and a gateway can be there."""
+    found = _NETLOC.fullmatch(netloc)
+    if found is None or not 0 < int(found["port"] or 80) < 65_536:
+        raise ConfigError(f"the address {shown!r} cannot be read")
+    host = found["host"]
+    address = _literal(host)
+    if address is None and (host.startswith("[") or _NUMBER.fullmatch(host)):
+        raise ConfigError(f"the host of {shown!r} is an unusual spelling of a number; write it as 127.0.0.1 or [::1]")
+    if address is None and not _NAME.fullmatch(host):
+        raise ConfigError(f"the host of {shown!r} is no name: letters, digits, - and dots, or xn--… for others")
+    if address is not None and (address.is_link_local or address.is_multicast or address.is_unspecified):
+        raise ConfigError(f"no gateway is at {shown!r}: {address} is no address of one machine's own")
+    if in_clear and not is_loopback(host.strip("[]").lower()):
+        safe = _without_secrets(f"wss://{netloc}")
+        raise ConfigError(f"{shown!r} would send the token in clear; use {safe}")
+
+
+def _literal(host: str) -> IPv4Address | IPv6Address | None:
+    """The address that is written out in ``host`` in the usual way, or None."""
+    try:
+        address = ip_address(host.strip("[]"))
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address):
+        return address if host.startswith("[") and not any(address in net for net in _DISGUISES) else None
+    return None if host.startswith("[") else address
+
+
 def _without_secrets(text: str) -> str:
-    """An address as an error may show it: no user, password, query or fragment, and not for ever."""
-    text = re.sub(r"//[^/]*@", "//***@", re.sub(r"[?#].*", "", text, flags=re.DOTALL))
+    """An address as an error may show it: nothing that was meant as a password, query or fragment, and not for ever.
+
+    Such things are also found behind a look-alike or an encoded ``@``, and where a port should be.
+    """
+    scheme = re.match(r"(?:[a-z]+://)?", text)
+    meant = unquote(normalize("NFKC", text))
+    if "@" in meant or (set(meant) - set(text)) & set("?#"):
+        return f"{scheme[0] if scheme else ''}***"
+    text = re.sub(r"[?#;].*", "", text, flags=re.DOTALL)
+    text = re.sub(r"(//(?:\[[^/]*\]|[^/:]*):)(?![0-9]*(?:/|\Z)).*", r"\1***", text)
     return text if len(text) <= 80 else text[:77] + "..."

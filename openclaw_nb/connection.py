@@ -31,7 +31,12 @@ LINGER = 1.0
 HIGH_WATER = 262_144
 """Bytes in the socket's buffer above which cursors wait."""
 
+UNREAD = 1_048_576
+"""Bytes in the socket's buffer above which no request is read: its answer could not wait as cursors do."""
+
 log = logging.getLogger("openclaw_nb")
+
+_TEXT = WSMsgType.TEXT
 
 
 class Service(Protocol):
@@ -48,32 +53,39 @@ class Service(Protocol):
 
 
 class _Watch:
-    """One connection following one run at a pace."""
+    """One connection following one run at a pace; ``due`` while the connection is to take what the cursor has."""
+
+    __slots__ = ("_connection", "_delay", "_size", "_timer", "cursor", "due", "run")
 
     def __init__(self, connection: Connection, run: ActiveRun, cursor: Cursor, pace: Pace) -> None:
         self.cursor = cursor
         self.run = run
-        self.pace = pace
+        self.due = False
+        self._size = pace.size
+        self._delay = pace.delay
         self._connection = connection
         self._timer: asyncio.TimerHandle | None = None
-        run.watchers.add(self.grown)
-        self.grown()
+        run.watchers.append(self.grown)
+        if cursor.behind:
+            self.grown()
 
     def grown(self) -> None:
         """The log has more: send at once what is first, full or last, the rest when it has waited long enough."""
-        if not self.cursor.behind:
+        if self.due:
             return
-        if self.cursor.urgent or self.cursor.waiting >= self.pace.size:
-            self.due()
+        if self.cursor.due(self._size):
+            self.flush()
         elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(self.pace.delay, self.due)
+            self._timer = asyncio.get_running_loop().call_later(self._delay, self.flush)
 
-    def due(self) -> None:
-        self._stop_timer()
+    def flush(self) -> None:
+        if self._timer is not None:
+            self._stop_timer()
+        self.due = True
         self._connection.flush_soon(self)
 
     def stop(self) -> None:
-        self.run.watchers.discard(self.grown)
+        self.run.watchers.remove(self.grown)
         self._stop_timer()
 
     def _stop_timer(self) -> None:
@@ -88,6 +100,10 @@ class Connection(WSListener):
     def __init__(self, session: ServerSession, service: Service) -> None:
         super().__init__()
         self.session = session
+        self.peer = ""
+        """The address it comes from."""
+        self.key: bytes | None = None
+        """What the door gave it for its token."""
         self._service = service
         self._transport: WSTransport | None = None
         self._doorkeeper: Doorkeeper | None = None
@@ -98,6 +114,7 @@ class Connection(WSListener):
         self._fragmented = False
         self._scheduled = False
         self._paused = False
+        self._deaf = False
         self._closing = False
         self._deadline: asyncio.TimerHandle | None = None
 
@@ -105,6 +122,8 @@ class Connection(WSListener):
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._transport = transport
+        # Now, as a socket that was reset does not know it any more.
+        self.peer = str((transport.underlying_transport.get_extra_info("peername") or [""])[0])
         transport.underlying_transport.set_write_buffer_limits(high=HIGH_WATER)
         self._doorkeeper = Doorkeeper(transport.underlying_transport, self._too_big)
         self._deadline = asyncio.get_running_loop().call_later(LOGIN, self.close, 1008, "no connect in time")
@@ -112,6 +131,9 @@ class Connection(WSListener):
         self.send(self.session.challenge(time.time()))
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        if frame.msg_type == _TEXT and frame.fin and not (self._fragmented or self._closing):
+            self._receive(frame.get_payload_as_bytes())
+            return
         match frame.msg_type:
             case WSMsgType.CLOSE:
                 self._abort_later()
@@ -139,6 +161,9 @@ class Connection(WSListener):
 
     def resume_writing(self) -> None:
         self._paused = False
+        if self._deaf and self._transport is not None:
+            self._deaf = False
+            self._transport.underlying_transport.resume_reading()
         self._schedule()
 
     # -- called by the gateway -------------------------------------------------------------------
@@ -177,7 +202,8 @@ class Connection(WSListener):
 
     def flush_soon(self, watch: _Watch) -> None:
         self._due[watch] = None
-        self._schedule()
+        if not self._scheduled:
+            self._schedule()
 
     # -- inside ----------------------------------------------------------------------------------
 
@@ -244,21 +270,40 @@ class Connection(WSListener):
         self._scheduled = False
         if self._transport is None or self._closing:
             return
-        if not self._paused:
-            due, self._due = self._due, {}
-            for watch in due:
-                self._take(watch)
+        if self._due and not self._paused:
+            self._take_due()
         if self._out:
             data = b"".join(map(_text_frame, self._out))
             self._out.clear()
             self._transport.underlying_transport.write(data)
+        if self._paused and not self._deaf and self._transport.underlying_transport.get_write_buffer_size() > UNREAD:
+            self._deaf = True
+            self._transport.underlying_transport.pause_reading()
 
-    def _take(self, watch: _Watch) -> None:
-        self._out.extend(self.session.event(name, payload) for name, payload in watch.cursor.take())
-        if watch.cursor.ended:
+    def _take_due(self) -> None:
+        """As much as fills a buffer; the rest has its turn when that was taken, first come first served."""
+        due, self._due = self._due, {}
+        room = HIGH_WATER
+        for watch in due:
+            if room > 0:
+                room -= self._take(watch)
+            else:
+                self.flush_soon(watch)
+
+    def _take(self, watch: _Watch) -> int:
+        """Have it tell what it has; how many bytes that was."""
+        cursor, size = watch.cursor, 0
+        for name, payload in cursor.take():
+            data = self.session.event(name, payload)
+            self._out.append(data)
+            size += len(data)
+        if cursor.ended:
             self._unwatch(watch)
-        elif watch.cursor.behind:
+        elif cursor.behind:
             self.flush_soon(watch)
+        else:
+            watch.due = False
+        return size
 
 
 def _text_frame(payload: bytes) -> bytes:

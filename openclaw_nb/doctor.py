@@ -33,9 +33,9 @@ def _gateway(runtime: Runtime, uri: str | None) -> Finding:
 
 def _model(runtime: Runtime, uri: str | None, model: str | None) -> Finding:
     name = model or runtime.model
-    if AgentURI.parse(uri or runtime.uri).url is not None:
-        return "model", True, "chosen by the gateway" if name is None else f"{name}, if the gateway has it"
     try:
+        if AgentURI.parse(uri or runtime.uri).url is not None:
+            return "model", True, "chosen by the gateway" if name is None else f"{name}, if the gateway has it"
         chosen = runtime.resolve(name or "offline")
     except OpenClawError as error:
         return "model", False, str(error)

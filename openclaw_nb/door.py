@@ -1,6 +1,6 @@
-"""Door, who may come in: the token, the guesses, and the headers a browser cannot help sending.
+"""Door, who may come in: the tokens, the guesses, and the headers a browser cannot help sending.
 
-Pure: time and addresses are passed in. Browsers may open WebSockets to loopback from any page, so a request with
+Pure: time and addresses are passed in. Browsers may open WebSockets to any address from any page, so a request with
 an Origin is refused before the upgrade, and so is one whose Host is not this gateway (DNS rebinding).
 """
 
@@ -11,8 +11,11 @@ import ipaddress
 import re
 import secrets
 from collections import deque
+from collections.abc import Sequence
 
-__all__ = ["Door", "is_loopback"]
+from .errors import AuthError, ConfigError
+
+__all__ = ["Door", "Locked", "is_loopback"]
 
 GUESSES = 10
 """Wrong tokens an address may try within LOCK seconds, loopback included (OpenClaw exempted it: GHSA-5847)."""
@@ -21,58 +24,130 @@ LOCK = 60.0
 """Seconds for which an address is refused after its last guess."""
 
 ADDRESSES = 1024
-"""Addresses remembered at most; the oldest is forgotten first."""
+"""Addresses whose guesses are counted one by one; all others share one count, so that no number of them resets it."""
 
+NETWORK = 64
+"""Bits of an IPv6 address that are counted as one: a host has all addresses of such a network (RFC 4291, 2.5.1)."""
+
+_LOOPBACK, _OTHERS = "loopback", "others"
 _PORT = re.compile(r":[0-9]*\Z")
+_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*", re.ASCII)
+
+
+class Locked(AuthError):
+    """No token is looked at now, not even the right one; ``retry_after`` in seconds."""
+
+    code = "AUTH_RATE_LIMITED"
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__("unauthorized: too many wrong tokens came from this address, try again later")
+        self.retry_after = retry_after
 
 
 class Door:
-    """Checks connections of one gateway that is reached at ``host``."""
+    """Checks connections of one gateway that is reached at ``host`` and, beyond loopback, by ``names``."""
 
-    def __init__(self, token: str | None, host: str) -> None:
-        self.token = secrets.token_urlsafe(32) if token is None else token
-        self._names = {"localhost", "127.0.0.1", "[::1]", f"[{host}]" if ":" in host else host}
+    def __init__(self, tokens: Sequence[str], host: str, names: Sequence[str] = ()) -> None:
+        self._names = {"localhost", "127.0.0.1", "[::1]", f"[{host}]" if ":" in host else host.lower()}
+        self._names.update(_read_name(name) for name in names)
+        self._any_address = not is_loopback(host)
         self._guesses: dict[str, deque[float]] = {}
+        self._secret = secrets.token_bytes(32)
+        self._keys: frozenset[bytes] = frozenset()
+        self._revoked: frozenset[bytes] = frozenset()
+        self.accept(tokens)
 
     def __repr__(self) -> str:
-        return "<Door token=***>"
+        return f"<Door {len(self._keys)} tokens>"
 
-    def refuses(self, origin: str | None, host: str | None) -> str | None:
-        """Why this upgrade request is refused, or None."""
-        if origin is not None:
+    def accept(self, tokens: Sequence[str]) -> bool:
+        """From now on it opens for these tokens and no other, for an empty one never; whether that is news."""
+        keys = frozenset(self._key(token) for token in tokens if token)
+        if keys == self._keys:
+            return False
+        self._revoked = (self._revoked | self._keys) - keys
+        self._keys = keys
+        return True
+
+    def opens_for(self, key: bytes) -> bool:
+        """Whether the token that `admits` gave this key for is still valid."""
+        return key in self._keys
+
+    def refuses(self, origins: Sequence[str], hosts: Sequence[str], target: bytes = b"/") -> str | None:
+        """Why an upgrade request with these headers is refused, or None."""
+        if origins:
             return "pages of a browser are not served here"
-        if _PORT.sub("", host or "").lower() not in self._names:
+        if len(hosts) != 1 or not self._is_here(_PORT.sub("", hosts[0]).lower()):
             return "the Host header names another server"
+        if not target.startswith(b"/") or target.startswith(b"//"):  # it would count more than Host (RFC 9112, 3.2.2)
+            return "the request's target is no path"
         return None
 
-    def admits(self, token: str | None, address: str, now: float) -> bool:
-        """Whether ``token`` is right and ``address`` has not guessed too often; ``now`` in monotonic seconds."""
-        guesses = self._recent(_canonical(address), now)
-        right = hmac.compare_digest((token or "").encode(errors="surrogatepass"), self.token.encode())
-        if len(guesses) >= GUESSES:
-            return False
-        if not right:
-            guesses.append(now)
-        return right and bool(token)
+    def admits(self, token: str | None, address: str, now: float) -> bytes | None:
+        """The key of ``token`` if it is valid, or None; ``now`` in monotonic seconds.
 
-    def _recent(self, address: str, now: float) -> deque[float]:
-        guesses = self._guesses.setdefault(address, deque())
-        while guesses and now - guesses[0] > LOCK:
-            guesses.popleft()
-        if len(self._guesses) > ADDRESSES:
-            del self._guesses[next(iter(self._guesses))]
-        return guesses
+        Locked where ``address`` has guessed too often, right or wrong. No token is no guess, nor is one that was
+        revoked: who has not heard of it yet must not lock out everybody at the same address.
+        """
+        given = self._key(token or "")
+        # Every key is compared in full, so that the time tells neither which one matched nor how much of it.
+        matches = [key for key in self._keys if hmac.compare_digest(key, given)]
+        bucket = self._bucket(_canonical(address), now)
+        guesses = _recent(self._guesses.get(bucket, deque()), now)
+        if len(guesses) >= GUESSES:
+            raise Locked(guesses[0] + LOCK - now)
+        if not matches and token and given not in self._revoked:
+            self._guesses.setdefault(bucket, guesses).append(now)
+        return matches[0] if matches else None
+
+    def _key(self, token: str) -> bytes:
+        return hmac.digest(self._secret, token.encode(errors="surrogatepass"), "sha256")
+
+    def _is_here(self, name: str) -> bool:
+        # A page that rebinds needs a name of its own: an address in the Host header is where it really is.
+        return name in self._names or (self._any_address and _is_address(name))
+
+    def _bucket(self, address: str, now: float) -> str:
+        """Where the guesses of an address are counted."""
+        if address in self._guesses or address == _LOOPBACK:
+            return address
+        if len(self._guesses) >= ADDRESSES:
+            self._guesses = {key: known for key, known in self._guesses.items() if _recent(known, now)}
+        return address if len(self._guesses) < ADDRESSES else _OTHERS
+
+
+def _recent(guesses: deque[float], now: float) -> deque[float]:
+    while guesses and now - guesses[0] >= LOCK:
+        guesses.popleft()
+    return guesses
 
 
 def _canonical(address: str) -> str:
-    """One spelling for an address: an IPv4 one mapped into IPv6 is the same, and all of loopback is one."""
+    """One spelling for who is counted as one: IPv4 mapped into IPv6, all of loopback, a network of IPv6."""
     try:
         ip = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return address
     if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped:
         ip = ip.ipv4_mapped
-    return "loopback" if ip.is_loopback else str(ip)
+    if ip.is_loopback:
+        return _LOOPBACK
+    return str(ip) if ip.version == 4 else str(ipaddress.ip_network((ip, NETWORK), strict=False))
+
+
+def _is_address(host: str) -> bool:
+    inside = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    try:
+        return (ipaddress.ip_address(inside).version == 6) == (inside != host)
+    except ValueError:
+        return False
+
+
+def _read_name(name: str) -> str:
+    lower = name.lower()
+    if not _NAME.fullmatch(lower):
+        raise ConfigError(f"{name!r} is no name of a host; write it as gateway.example.org, without scheme and port")
+    return lower
 
 
 def is_loopback(host: str) -> bool:

@@ -28,7 +28,7 @@ class Doorkeeper(asyncio.BufferedProtocol):
     """Where bytes go that nobody will read, of all who are refused."""
 
     def __init__(self, transport: asyncio.Transport, refuse: Callable[[], None]) -> None:
-        self._transport = transport
+        self._transport: Any = transport
         self._inner: Any = transport.get_protocol()
         self._refuse = refuse
         self._left = MAX_HELLO + FRAMING
@@ -60,6 +60,8 @@ class Doorkeeper(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._inner.connection_lost(exc)
+        # Kept, these would make a ring of it, and what a flood of strangers sent would wait for the garbage collector.
+        self._inner = self._transport = None
 
     def pause_writing(self) -> None:
         self._inner.pause_writing()

@@ -13,7 +13,8 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
-from .errors import ModelError, OpenClawError
+from .continuation import go_on
+from .errors import ModelError, OpenClawError, RequestError
 from .models.base import Message, Model, ModelEvent, ModelRequest, TextDelta, ThinkingDelta
 from .reasoning.costs import is_priced, price
 from .run import Usage
@@ -46,7 +47,10 @@ class Outcome:
 
 @dataclass(slots=True)
 class Turn:
-    """One message to one agent in one session; ``level`` 1-4, ``model`` a name or None for the agent's own."""
+    """One message to one agent in one session; ``level`` 1-4, ``model`` a name or None for the agent's own.
+
+    ``partial`` is what the client has of the answer already, and ``partial_tokens`` how many tokens that was.
+    """
 
     run_id: str
     message: str
@@ -54,6 +58,8 @@ class Turn:
     session: str = "main"
     level: int = 2
     model: str | None = None
+    partial: str = field(default="", compare=False)
+    partial_tokens: int = field(default=0, compare=False)
     outcome: Outcome = field(default_factory=Outcome, compare=False)
 
 
@@ -76,18 +82,24 @@ class Engine:
         return id
 
     async def turn(self, turn: Turn) -> AsyncGenerator[ModelEvent, None]:
-        """The events of one turn, closing the model's stream however it ends. Raises ModelError, ConfigError."""
+        """The events of one turn that come after its ``partial``, closing the model's stream however it ends.
+
+        Raises ModelError, ConfigError, and RunError where the partial answer cannot be gone on with.
+        """
         spec = self._agents.get(turn.agent)
         if spec is None:
             raise ModelError(f"this gateway has no agent {turn.agent!r}", code="NO_AGENT")
         model = self._model(turn.model, spec)
         turn.outcome.model = model.name
+        if (answer_then := self._answered(turn)) is not None:
+            yield TextDelta(answer_then.removeprefix(turn.partial))
+            return
         question: Message = {"role": "user", "content": turn.message}
         request = ModelRequest((*self.history(turn.session), question), spec.instructions, turn.level)
-        answer: list[str] = []
+        answer = [turn.partial]
         note: dict[str, Any] = {}
         try:
-            async with aclosing(_paced(_joined(model.stream(request)))) as events:
+            async with aclosing(_paced(_ask(model, request, turn.partial))) as events:
                 async for event in events:
                     if isinstance(event, TextDelta):
                         answer.append(event.text)
@@ -109,11 +121,24 @@ class Engine:
         finally:
             self._remember(turn, question, "".join(answer), note)
 
+    def _answered(self, turn: Turn) -> str | None:
+        """The answer that the session remembers under this run's id: a repeated request is no second call."""
+        messages = self.messages(turn.session)
+        for asked, answer in zip(messages[-2::-2], messages[::-2], strict=False):
+            if answer.get("run") == turn.run_id and not (answer.keys() & {"stopped", "failed"}):
+                if asked["content"] != turn.message:
+                    raise RequestError("this idempotency key was already used for another message")
+                return str(answer["content"])
+        return None
+
+    def messages(self, session: str) -> list[dict[str, Any]]:
+        """What was said in a session, oldest first; of an answer also its ``run``, and whether it ``stopped``."""
+        head = self.store.head(session)
+        return list(head.state.get("messages", [])) if head else []
+
     def history(self, session: str) -> tuple[Message, ...]:
         """What was said in a session, oldest first, as a model is told it."""
-        head = self.store.head(session)
-        messages = head.state.get("messages", []) if head else []
-        return tuple({"role": message["role"], "content": message["content"]} for message in messages)
+        return tuple({"role": m["role"], "content": m["content"]} for m in self.messages(session))
 
     def _model(self, name: str | None, spec: AgentSpec) -> Model:
         if name is None:
@@ -125,8 +150,15 @@ class Engine:
     def _remember(self, turn: Turn, question: Message, answer: str, note: Mapping[str, Any]) -> None:
         """Add the pair to the session. Nothing is added where nothing came: a question alone would corrupt it."""
         if answer:
-            pair = [dict(question), {"role": "assistant", "content": answer, **note}]
+            pair = [dict(question), {"role": "assistant", "content": answer, "run": turn.run_id, **note}]
             turn.outcome.snapshot = self.store.append(turn.session, pair).id
+
+
+def _ask(model: Model, request: ModelRequest, partial: str) -> AsyncGenerator[ModelEvent, None]:
+    def stream(request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
+        return _joined(model.stream(request))
+
+    return go_on(model, stream, request, partial) if partial else stream(request)
 
 
 async def _count(outcome: Outcome, usage: Usage) -> None:

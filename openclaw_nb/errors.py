@@ -14,6 +14,7 @@ OpenClawError
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -31,7 +32,10 @@ __all__ = [
     "RunTimeout",
     "SnapshotError",
     "is_retryable",
+    "one_line",
 ]
+
+_UNSHOWN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\s]+")
 
 
 class OpenClawError(Exception):
@@ -57,7 +61,10 @@ class ConfigError(OpenClawError, ValueError):
 
 
 class ConnectionLost(OpenClawError, ConnectionError):
+    """No link. ``retry_after`` is how many seconds the gateway asked to be left alone for."""
+
     code = "STREAM_DISCONNECTED"
+    retry_after = 0.0
 
 
 class AuthError(OpenClawError):
@@ -89,6 +96,12 @@ class RunTimeout(RunError, TimeoutError):
 
 class SnapshotError(OpenClawError):
     code = "SNAPSHOT"
+
+
+def one_line(words: object, longest: int = 300) -> str:
+    """Somebody else's words as an error may say them: one line of ``longest`` characters, without controls."""
+    line = _UNSHOWN.sub(" ", str(words)[: 2 * longest]).strip()
+    return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
 def is_retryable(error: BaseException) -> bool:

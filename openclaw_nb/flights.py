@@ -11,11 +11,11 @@ from .errors import ModelError, OpenClawError, RunError, RunTimeout
 from .protocol.session import message_text
 from .run import Delta, End, Run, State, Status, Usage
 
-__all__ = ["Flight", "failed", "last_answer", "lost", "read_end"]
+__all__ = ["Flight", "answer_of", "failed", "last_answer", "lost", "read_end"]
 
 T = TypeVar("T")
 
-NOT_OF_THE_MODEL = frozenset({"GATEWAY_STOPPED", "SNAPSHOT"})
+NOT_OF_THE_MODEL = frozenset({"GATEWAY_STOPPED", "RUN_LOST", "SNAPSHOT"})
 """Codes of failures that the model had no part in."""
 
 
@@ -32,8 +32,14 @@ class Flight:
         self.timeout = timeout
         self.accepted = False
         self.timed_out = False
+        self.stopping = False
         self.timers: list[asyncio.TimerHandle] = []
         self._held: list[Delta] = []
+
+    @property
+    def text(self) -> str:
+        """The answer so far, held back or not."""
+        return self.run.text + "".join(delta.text for delta in self._held)
 
     def reached(self) -> None:
         """The gateway has it (again)."""
@@ -107,3 +113,13 @@ def last_answer(history: Any) -> str | None:
             return message_text(message)
         case _:
             return None
+
+
+def answer_of(run_id: str, history: Any) -> tuple[str, str] | None:
+    """The answer of one run in a session's history, and the state it ended in, where the gateway still has both."""
+    messages = history.get("messages") if isinstance(history, dict) else None
+    for message in reversed(messages if isinstance(messages, list) else []):
+        match message:
+            case {"role": "assistant", "runId": str(id)} if id == run_id:
+                return message_text(message), str(message.get("state", "final"))
+    return None

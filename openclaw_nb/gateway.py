@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import secrets
+import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from http import HTTPStatus
 from types import TracebackType
@@ -26,6 +29,7 @@ from .protocol.frames import (
     ChatAbort,
     ChatHistory,
     ChatSend,
+    Partial,
     Request,
     RunResume,
     read_params,
@@ -34,20 +38,44 @@ from .protocol.server import ServerSession
 from .reasoning.levels import level_of_thinking
 from .runs import Handler, Runs
 from .snapshots import SnapshotStore
+from .tokens import TokenFile, Tokens
 from .version import __version__
 
 __all__ = ["PING", "Gateway"]
 
-PING = 20.0
-"""Seconds of silence before a ping, and again before a client that does not answer it is cut."""
+PING = 60.0
+"""Seconds of silence before a ping, and again for its answer: a slow reader gets to it after all that came before."""
+
+UPGRADE = 5.0
+"""Seconds a client may take to ask for a WebSocket, and before that to agree on TLS."""
+
+STRANGERS = 256
+"""Connections that have not authenticated at most; for one more the oldest is hung up on."""
+
+LOOK = 1.0
+"""Seconds between two looks at a token file."""
+
+
+class _WithoutFrames(logging.LoggerAdapter[logging.Logger]):
+    """The log of picows, which at its lowest levels shows upgrade requests and what came with them, tokens too."""
+
+    def isEnabledFor(self, level: int) -> bool:
+        return level >= logging.INFO and super().isEnabledFor(level)
+
+
+_sockets_log = _WithoutFrames(logging.getLogger("openclaw_nb.picows"))
 
 
 class Gateway:
     """``async with Gateway(model="offline") as gateway: …``; clients connect to ``gateway.url`` with ``gateway.token``.
 
-    ``model`` is a name, a Model or an async generator function; ``token`` None makes a random one; ``port`` 0
-    takes a free one. It listens on loopback only: any other ``host`` is a ConfigError. ``handler`` serves turns
+    ``model`` is a name, a Model or an async generator function; ``port`` 0 takes a free one. ``token`` None makes a
+    random one, or takes those in ``token_file`` (see `TokenFile`; made where there is none). ``handler`` serves turns
     in place of the Engine made of ``model`` and ``store``.
+
+    It listens on loopback only: any other ``host`` is a ConfigError, unless ``tls``, a server's SSLContext, encrypts
+    what is sent, or ``insecure=True`` says that something else does. ``names`` are the hosts it is reached by from
+    elsewhere; those of loopback, ``host`` and addresses need not be named.
     """
 
     def __init__(
@@ -57,21 +85,31 @@ class Gateway:
         host: str = "127.0.0.1",
         port: int = 0,
         *,
+        token_file: str | os.PathLike[str] | None = None,
+        names: Sequence[str] = (),
+        tls: ssl.SSLContext | None = None,
+        insecure: bool = False,
         engine: Engine | None = None,
         handler: Handler | None = None,
     ) -> None:
-        if not is_loopback(host):
-            raise ConfigError(f"host {host!r} is not this machine; a gateway listens on loopback only, as 127.0.0.1")
-        self.host = host
+        _check_reach(host, tls, insecure)
+        if token is not None and token_file is not None:
+            raise ConfigError("the token is given, or kept in token_file; not both")
+        self.host = host.strip("[]")
         self.port = port
+        self._tls = tls
         self.engine = engine or Engine(SnapshotStore(), models.resolve(model))
-        self._door = Door(token, host)
+        self._tokens = Tokens(token) if token_file is None else TokenFile.ensure(token_file)
+        self._door = Door(self._tokens.current(), self.host, names)
         self._runs = Runs(handler or self.engine.turn)
+        self._goes_on = handler is None
         self._connections: set[Connection] = set()
+        self._strangers: dict[Connection, None] = {}
         self._alone = asyncio.Event()
         self._alone.set()
         self._server: asyncio.Server | None = None
         self._ticker: asyncio.TimerHandle | None = None
+        self._looker: asyncio.TimerHandle | None = None
         self._methods: dict[str, tuple[str, Callable[[Connection, Request], Any]]] = {
             "chat.abort": ("operator.write", self._abort),
             "chat.history": ("operator.read", self._history),
@@ -82,13 +120,24 @@ class Gateway:
 
     @property
     def url(self) -> str:
-        """Where it listens, as ``ws://127.0.0.1:PORT``; the token is not in it."""
+        """Where it listens, as ``ws://127.0.0.1:PORT``, or ``wss://`` with TLS; the token is not in it."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"ws://{host}:{self.port}"
+        return f"ws{'s' if self._tls else ''}://{host}:{self.port}"
 
     @property
     def token(self) -> str:
-        return self._door.token
+        """The newest token that it opens for."""
+        return self._tokens.current()[0]
+
+    def rotate_token(self) -> None:
+        """Make a new token; the one before stays valid until it is revoked. ConfigError as the token file has it."""
+        self._tokens.rotate()
+        self._take_tokens()
+
+    def revoke_tokens(self) -> None:
+        """Open for the newest token only, and close who came in with another; ConfigError where there is no other."""
+        self._tokens.revoke()
+        self._take_tokens()
 
     def __repr__(self) -> str:
         return f"<Gateway {self.url} {len(self._connections)} connections, {len(self._runs)} runs>"
@@ -106,16 +155,20 @@ class Gateway:
         """Listen. ConfigError where the port is taken."""
         if self._server is not None:
             raise ConfigError(f"this gateway already listens at {self.url}")
+        limits: dict[str, Any] = {"ssl_handshake_timeout": UPGRADE, "ssl_shutdown_timeout": LINGER} if self._tls else {}
         try:
             self._server = await ws_create_server(
                 self._admit, self.host, self.port, max_frame_size=MAX_FRAME, enable_auto_ping=True,
                 auto_ping_idle_timeout=PING, auto_ping_reply_timeout=PING, use_aiofastnet=False,
+                websocket_handshake_timeout=UPGRADE, logger_name=_sockets_log, ssl=self._tls, **limits,
             )  # fmt: skip
         except (OSError, OverflowError) as error:
             why = getattr(error, "strerror", None) or error
             raise ConfigError(f"cannot listen on {self.host}:{self.port}: {why}") from None
         self.port = self._server.sockets[0].getsockname()[1]
         self._tick()
+        if isinstance(self._tokens, TokenFile):
+            self._look()
 
     async def close(self) -> None:
         """Stop listening, end what is at work, tell the clients, and hang up on those who do not answer."""
@@ -123,8 +176,9 @@ class Gateway:
         if server is None:
             return
         server.close()
-        if self._ticker is not None:
-            self._ticker.cancel()
+        for timer in (self._ticker, self._looker):
+            if timer is not None:
+                timer.cancel()
         await self._runs.close()
         for connection in tuple(self._connections):
             connection.send_event("shutdown", {"reason": "gateway stopping"})
@@ -136,23 +190,39 @@ class Gateway:
     # -- connections -----------------------------------------------------------------------------
 
     def _admit(self, request: WSUpgradeRequest) -> Connection | WSUpgradeResponseWithListener:
-        refusal = self._door.refuses(request.headers.get("Origin"), request.headers.get("Host"))
-        if refusal is not None:
-            response = WSUpgradeResponse.create_error_response(HTTPStatus.FORBIDDEN, refusal.encode())
-            return WSUpgradeResponseWithListener(response, None)
+        if self._server is None:
+            return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, "this gateway is closing")
+        origins, hosts = (request.headers.getall(name, []) for name in ("Origin", "Host"))
+        if (why := self._door.refuses(origins, hosts, request.path)) is not None:
+            return _refusal(HTTPStatus.FORBIDDEN, why)
         session = ServerSession(
             conn_id=secrets.token_hex(8), nonce=secrets.token_hex(16), version=__version__,
-            methods=sorted(self._methods),
-            authorize=lambda token: self._door.admits(token, self.host, time.monotonic()),
+            methods=sorted(self._methods), authorize=lambda token: self._authorize(connection, token),
         )  # fmt: skip
-        return Connection(session, self)
+        connection = Connection(session, self)
+        return connection
+
+    def _authorize(self, connection: Connection, token: str | None) -> bool:
+        self._take_tokens()
+        connection.key = self._door.admits(token, connection.peer, time.monotonic())
+        if connection.key is None:
+            return False
+        self._strangers.pop(connection, None)
+        return True
 
     def opened(self, connection: Connection) -> None:
         self._connections.add(connection)
         self._alone.clear()
+        self._strangers[connection] = None
+        if len(self._strangers) > STRANGERS:
+            # A client of ours is a stranger for milliseconds only, so the oldest is the least likely to be one.
+            oldest = next(iter(self._strangers))
+            del self._strangers[oldest]
+            oldest.abort()
 
     def closed(self, connection: Connection) -> None:
         self._connections.discard(connection)
+        self._strangers.pop(connection, None)
         if not self._connections:
             self._alone.set()
 
@@ -161,6 +231,18 @@ class Gateway:
             if connection.session.authenticated:
                 connection.send_event("tick", {"ts": int(time.time() * 1000)})
         self._ticker = asyncio.get_running_loop().call_later(TICK, self._tick)
+
+    def _look(self) -> None:
+        self._take_tokens()
+        self._looker = asyncio.get_running_loop().call_later(LOOK, self._look)
+
+    def _take_tokens(self) -> None:
+        """Open for the tokens that are valid now, and close who came in with one that is not any more."""
+        if not self._door.accept(self._tokens.current()):
+            return
+        for connection in tuple(self._connections):
+            if connection.key is not None and not self._door.opens_for(connection.key):
+                connection.close(1008, "the token was revoked")
 
     # -- methods ---------------------------------------------------------------------------------
 
@@ -186,10 +268,19 @@ class Gateway:
             int(level_of_thinking(params.thinking)),
             params.model,
         )
+        if params.partial is not None:
+            self._take_partial(turn, params.partial)
         run, new = self._runs.start(turn)
-        connection.watch(run, steps=None, pace=params.pace)
-        status = "started" if new else "ok" if run.task.done() else "in_flight"
+        connection.watch(run, offset=len(turn.partial), steps=None, pace=params.pace)
+        status = "started" if new else "ok" if run.done else "in_flight"
         return {"runId": turn.run_id, "status": status}
+
+    def _take_partial(self, turn: Turn, partial: Partial) -> None:
+        """The client has a part of an answer that this gateway knows nothing of, or knows from before."""
+        known = self._runs.find(turn.run_id)
+        if not self._goes_on or (known and not str(known.log.text).startswith(partial.text)):
+            raise RequestError("this gateway cannot go on with that answer; what came is kept", code="RUN_LOST")
+        turn.partial, turn.partial_tokens = partial.text, partial.tokens
 
     def _resume(self, connection: Connection, request: Request) -> Any:
         params = read_params(request, RunResume)
@@ -197,7 +288,7 @@ class Gateway:
         if run is None:
             raise RequestError(f"run {params.run_id} is not known here any more", code="NOT_FOUND")
         connection.watch(run, offset=params.offset, steps=params.steps, pace=params.pace)
-        return {"runId": params.run_id, "status": "ok" if run.task.done() else "in_flight"}
+        return {"runId": params.run_id, "status": "ok" if run.done else "in_flight"}
 
     def _abort(self, connection: Connection, request: Request) -> Any:
         params = read_params(request, ChatAbort)
@@ -208,12 +299,38 @@ class Gateway:
     def _history(self, connection: Connection, request: Request) -> Any:
         params = read_params(request, ChatHistory)
         _, session = _read_session_key(params.session_key)
-        messages = self.engine.history(session)[-(params.limit or 0) :]
-        shown = [{"role": m["role"], "content": [{"type": "text", "text": m["content"]}]} for m in messages]
-        return {"sessionKey": params.session_key, "messages": shown}
+        messages = self.engine.messages(session)[-(params.limit or 0) :]
+        return {"sessionKey": params.session_key, "messages": [_shown(message) for message in messages]}
 
     def _health(self, connection: Connection, request: Request) -> Any:
         return {"ok": True, "ts": int(time.time() * 1000), "runs": len(self._runs)}
+
+
+def _check_reach(host: str, tls: ssl.SSLContext | None, insecure: bool) -> None:
+    """ConfigError unless nobody can listen in on who comes to this host."""
+    if not (is_loopback(host) or (host and (tls or insecure))):
+        raise ConfigError(
+            f"host {host!r} is not this machine; a gateway listens on loopback only, as 127.0.0.1, unless it has TLS "
+            "(tls=, --tls-cert) or something before it has (insecure=True, --insecure)"
+        )
+    if tls is not None and (tls.protocol is ssl.PROTOCOL_TLS_CLIENT or tls.minimum_version < ssl.TLSVersion.TLSv1_2):
+        raise ConfigError("tls must be a server's SSLContext for TLS 1.2 or newer, as ssl.create_default_context makes")
+
+
+def _refusal(status: HTTPStatus, why: str) -> WSUpgradeResponseWithListener:
+    return WSUpgradeResponseWithListener(WSUpgradeResponse.create_error_response(status, why.encode()), None)
+
+
+def _shown(message: dict[str, Any]) -> dict[str, Any]:
+    """A message as `chat.history` tells it; of an answer also its run, and how that ended."""
+    shown = {"role": message["role"], "content": [{"type": "text", "text": message["content"]}]}
+    if "run" in message:
+        shown |= {"runId": message["run"], "state": _state(message)}
+    return shown
+
+
+def _state(message: dict[str, Any]) -> str:
+    return "aborted" if message.get("stopped") else "error" if message.get("failed") else "final"
 
 
 def _read_session_key(key: str) -> tuple[str, str]:

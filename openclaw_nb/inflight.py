@@ -7,12 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 from .errors import OpenClawError, RequestError, is_retryable
-from .flights import Flight, failed, last_answer, lost, read_end
+from .flights import Flight, answer_of, failed, last_answer, lost, read_end
 from .link import Link
 from .protocol.session import ClientSession, Gap, Happened, Reply, RunCursor, RunEnded, RunStep, RunText
 from .run import Delta, End, Run, State, Status, Step
 
 __all__ = ["STOP_TIMEOUT", "InFlight"]
+
+HISTORY = 200
+"""Messages of a session among which the answer of a run is looked for."""
 
 STOP_TIMEOUT = 1.0
 """Seconds after which a stopped run ends here although the gateway has not confirmed it."""
@@ -22,12 +25,18 @@ class InFlight:
     """The runs in flight at ``uri``, by id. `find` and `add` may be called from any thread."""
 
     def __init__(
-        self, uri: str, session: ClientSession, link: Callable[[], Link], pace: Callable[[bool], dict[str, Any]]
+        self,
+        uri: str,
+        session: ClientSession,
+        link: Callable[[], Link],
+        pace: Callable[[bool], dict[str, Any]],
+        gap: Callable[[Run], None],
     ) -> None:
         self._uri = uri
         self._session = session
         self._link = link
         self._pace = pace
+        self._gap = gap
         self._flights: dict[str, Flight] = {}
         self._unstopped: dict[str, dict[str, Any]] = {}
 
@@ -39,8 +48,8 @@ class InFlight:
         return flight.run if flight else None
 
     def add(self, flight: Flight) -> None:
-        self._session.runs[flight.run.id] = RunCursor()
         self._flights[flight.run.id] = flight
+        self._session.runs[flight.run.id] = RunCursor()  # last: from now on events may come for it
 
     # -- what its client does --------------------------------------------------------------------
 
@@ -57,9 +66,10 @@ class InFlight:
         """Have it stopped; what came is kept."""
         if (flight := self._flights.get(run.id)) is None:
             return
+        flight.stopping = True
         self._abort(run.id, {"sessionKey": flight.params["sessionKey"], "runId": run.id})
         wait = STOP_TIMEOUT if self._link().up else 0.0
-        flight.timers.append(asyncio.get_running_loop().call_later(wait, self.end, flight, End(Status.STOPPED)))
+        flight.timers.append(asyncio.get_running_loop().call_later(wait, self._stop_here, flight))
 
     def wait(self, words: str) -> None:
         """The link is gone and may come back."""
@@ -116,22 +126,51 @@ class InFlight:
             if over and not self._session.can("nb.resume"):
                 self._miss(flight)
 
+        asked = {**flight.params, **self._batches(flight)}
+        cursor = self._session.runs[flight.run.id]
+        if cursor.have and self._session.can("nb.resume"):
+            asked["partial"] = {"text": flight.text, "tokens": cursor.tokens}
         if "model" in flight.params and not self._session.can("nb.model"):
             sentence = f"the gateway at {self._uri} chooses the model itself; leave the model out"
             self.end(flight, failed(RequestError(sentence, code="NO_MODEL")))
         else:
-            self._post("chat.send", {**flight.params, **self._batches(flight)}, accepted)
+            self._post("chat.send", asked, accepted)
 
     def _resume(self, flight: Flight) -> None:
         def resumed(reply: Reply) -> None:
             if reply.error is None:
                 flight.reached()
-            else:
-                self.end(flight, lost(f"the gateway at {self._uri} no longer knows this run"))
+            elif flight.run.id in self._flights:
+                self._refetch(flight)
 
         cursor = self._session.runs[flight.run.id]
         where = {"runId": flight.run.id, "offset": cursor.have, "steps": cursor.steps}
         self._post("run.resume", {**where, **self._batches(flight)}, resumed)
+
+    def _refetch(self, flight: Flight) -> None:
+        """The gateway no longer has it to replay: its history does, or else it was another gateway's life."""
+
+        def told(reply: Reply) -> None:
+            if (cursor := self._session.runs.get(flight.run.id)) is None:
+                return
+            match answer_of(flight.run.id, reply.payload):
+                case None:
+                    self._ask_again(flight, cursor)
+                case text, state if text.startswith(flight.text):
+                    self._close_gap(flight, text, read_end(state, {}))
+                case _:
+                    self.end(flight, lost(f"the gateway at {self._uri} has another answer in its history"))
+
+        self._post("chat.history", {"sessionKey": flight.params["sessionKey"], "limit": HISTORY}, told)
+
+    def _ask_again(self, flight: Flight, cursor: RunCursor) -> None:
+        """It was restarted in mid-answer, and the model's stream ended with it: ask for what is still to come."""
+        if flight.stopping:
+            self.end(flight, End(Status.STOPPED))
+            return
+        flight.run.push(State(Status.RECONNECTING, "the gateway was restarted; asking it again"))
+        cursor.steps.clear()
+        self._ask(flight)
 
     def _miss(self, flight: Flight) -> None:
         """It ended while we were away, at a gateway that replays nothing: its answer stands in the history."""
@@ -145,11 +184,17 @@ class InFlight:
                 why = "the run ended while the link was down, and the gateway does not say how"
                 self.end(flight, lost(why))
                 return
-            for event in self._session.catch_up(flight.run.id, text):
-                self.happened(event)
-            self.end(flight, End(Status.DONE))
+            self._close_gap(flight, text, End(Status.DONE))
 
         self._post("chat.history", {"sessionKey": flight.params["sessionKey"]}, told)
+
+    def _close_gap(self, flight: Flight, text: str, end: End) -> None:
+        """It ended while we were away, and cannot be replayed; here is its whole text."""
+        if text != flight.text:
+            self._gap(flight.run)
+        for event in self._session.catch_up(flight.run.id, text):
+            self.happened(event)
+        self.end(flight, end)
 
     def _abort(self, run_id: str, params: dict[str, Any]) -> None:
         """Have the gateway stop it, now or as soon as there is a link: until then it costs money."""
@@ -159,6 +204,12 @@ class InFlight:
 
         self._unstopped[run_id] = params
         self._post("chat.abort", params, stopped)
+
+    def _stop_here(self, flight: Flight) -> None:
+        """Nobody confirms it. On a link that is dead one way only, another one must tell the gateway."""
+        self.end(flight, End(Status.STOPPED))
+        if self._link().up and flight.run.id in self._unstopped:
+            self._link().again()
 
     def _time_out(self, flight: Flight) -> None:
         flight.timed_out = True

@@ -8,49 +8,57 @@ import random
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, NoReturn, Protocol
-from urllib.parse import urlsplit
+from ssl import SSLCertVerificationError
+from typing import Any, NoReturn, Protocol, cast
+from urllib.parse import SplitResult, urlsplit
 
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as dial
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidStatus, InvalidURI
 
 from .door import is_loopback
-from .errors import ConnectionLost, OpenClawError, ProtocolError, RequestError, is_retryable
+from .errors import ConnectionLost, OpenClawError, ProtocolError, RequestError, is_retryable, one_line
 from .protocol.frames import MAX_FRAME
 from .protocol.session import ClientSession, Happened, Hello, Reply
+from .pulse import Audible, Pulse
 
 __all__ = ["Link", "LinkUser", "Retry"]
 
 OPEN_TIMEOUT = 10.0
-"""Seconds to wait for a gateway's handshake."""
+"""Seconds until a gateway has let us in."""
 
-PING = 20.0
-"""Seconds of silence before a ping, and again before a link that does not answer it is cut."""
+FRUITLESS = 3
+"""Connections in a row that may bring nothing before coming back is slowed down: some gateways let in, and hang up."""
+
+DEFAULT_PORTS = {"ws": 80, "wss": 443}
 
 TOO_BIG = 1009
 """The one close code that coming back cannot help: the same message would be as big again."""
 
 log = logging.getLogger("openclaw_nb")
 
-# At DEBUG websockets logs every frame, and one of them holds the token.
-_frames_log = logging.getLogger("openclaw_nb.websockets")
-_frames_log.setLevel(logging.INFO)
+
+class _FramesLog(logging.LoggerAdapter[logging.Logger]):
+    """What websockets logs to. At DEBUG it logs every frame, and one of them holds the token: no level allows that."""
+
+    def isEnabledFor(self, level: int) -> bool:
+        return level > logging.DEBUG and super().isEnabledFor(level)
+
+
+_frames_log = _FramesLog(logging.getLogger("openclaw_nb.websockets"))
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Whether, how often and how soon to come back: at once, then after ``delay`` seconds, doubling."""
+    """Whether, how often and how soon to come back: at once, then within ``delay`` seconds, doubling."""
 
     auto: bool = True
     attempts: int = 5
     delay: float = 1.0
 
     def wait(self, attempt: int) -> float:
-        """Seconds before an attempt (from 1), spread by half either way so that many clients do not return as one."""
-        if attempt == 1:
-            return random.uniform(0, 0.01)  # noqa: S311 - jitter, not a secret
-        return self.delay * 2.0 ** (attempt - 2) * random.uniform(0.5, 1.5)  # noqa: S311 - jitter, not a secret
+        """Seconds before an attempt (from 1): up to half sooner, so that many clients do not return as one."""
+        return 0.0 if attempt == 1 else _spread(self.delay * 2.0 ** (attempt - 2))
 
 
 class LinkUser(Protocol):
@@ -83,12 +91,17 @@ class Link:
         self.uri = uri
         self._url = url
         self._session = session
+        self._loopback = is_loopback(urlsplit(url).hostname or "")
         self._retry = retry
         self._user = user
         self._ws: ClientConnection | None = None
         self._outbox: asyncio.Queue[bytes] | None = None
+        self._pulse: Pulse | None = None
+        self._opening: asyncio.Timeout | None = None
         self._replies: dict[str, Callable[[Reply], None]] = {}
         self._asked = asyncio.Event()
+        self._refused = False
+        self._fruitless = 0
         self.ended = False
         """Whether it has given up or was closed."""
         self._await_hello()
@@ -111,6 +124,8 @@ class Link:
             self._await_hello()
         if self._ws is not None:
             self._ws.transport.abort()
+        elif self._opening is not None:
+            self._opening.reschedule(0)
 
     async def close(self) -> None:
         self._task.cancel()
@@ -139,14 +154,15 @@ class Link:
             error = await self._hold()
             if self._down(error):
                 attempt, was_up = 0, True
+                self._fruitless += 1
                 self._user.cut(error)
             comes_back = was_up and self._retry.auto and is_retryable(error) and attempt < self._retry.attempts
             if not (comes_back or self._asked.is_set()):
                 break
             attempt = 1 if self._asked.is_set() else attempt + 1
             self._user.retrying(attempt)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._asked.wait(), self._retry.wait(attempt))
+            slower = min(max(0, self._fruitless - FRUITLESS), self._retry.attempts)
+            await self._pause(max(self._retry.wait(attempt + slower), _rest(error)))
             self._asked.clear()
         if attempt and is_retryable(error):
             return ConnectionLost(f"{error}, after {attempt} attempts to come back")
@@ -167,35 +183,59 @@ class Link:
             self._ready.set_exception(error)
         self._user.given_up(error)
 
+    async def _pause(self, seconds: float) -> None:
+        """Wait before an attempt: so long, or until it is asked for, or until the port that was closed opens."""
+        if not seconds:
+            return
+        news: list[asyncio.Task[Any]] = [asyncio.create_task(self._asked.wait())]
+        if self._refused and self._loopback:
+            news.append(asyncio.create_task(_until_open(urlsplit(self._url))))
+        try:
+            await asyncio.wait(news, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await _cancel(*news)
+
     async def _hold(self) -> OpenClawError:
         """One connection, from dialling to its end; the error says how it ended."""
-        loopback = is_loopback(urlsplit(self._url).hostname or "")
+        self._refused = False
         try:
-            async with _Dial(
-                self._url, compression=None, max_size=MAX_FRAME, open_timeout=OPEN_TIMEOUT, close_timeout=1,
-                ping_interval=PING, ping_timeout=PING, proxy=None if loopback else True, logger=_frames_log,
-            ) as ws:  # fmt: skip
-                await self._talk(ws)
+            dial = _Dial(
+                self._url, compression=None, max_size=MAX_FRAME, open_timeout=None, close_timeout=1,
+                ping_interval=None, proxy=None if self._loopback else True, logger=_frames_log,
+                create_connection=Audible,
+            )  # fmt: skip
+            async with asyncio.timeout(OPEN_TIMEOUT) as self._opening, dial as ws:
+                await self._talk(cast(Audible, ws))
         except OpenClawError as error:
             return error
         except (ConnectionClosed, OSError, InvalidHandshake, InvalidURI, EOFError) as error:
+            self._refused = isinstance(error, OSError) and _is_refused(error)
             return _explain(error, self.uri)
 
-    async def _talk(self, ws: ClientConnection) -> NoReturn:
+    async def _talk(self, ws: Audible) -> NoReturn:
         self._ws = ws
         self._outbox = asyncio.Queue()
+        self._pulse = Pulse(ws)
         writer = asyncio.create_task(_write(ws, self._outbox), name="openclaw writer")
         try:
             while True:
-                self._receive(await ws.recv(decode=False))
+                raw = await ws.recv(decode=False)
+                self._pulse.beat()
+                self._receive(raw)
+        except OpenClawError:  # a gateway that breaks the protocol is not waited for
+            ws.transport.abort()
+            raise
+        except ConnectionClosed:
+            if self._pulse.missed:
+                raise ConnectionLost(f"the gateway at {self.uri} {self._pulse.missed}") from None
+            raise
         finally:
-            writer.cancel()
-            await asyncio.wait([writer])
+            await _cancel(writer, self._pulse.task)
 
     def _down(self, error: OpenClawError) -> bool:
         """Forget the connection; whether it had been up."""
         was_up = self._session.hello is not None
-        self._ws = self._outbox = None
+        self._ws = self._outbox = self._opening = None
         self._session.disconnected()
         if was_up and self._ready.done():
             self._await_hello()
@@ -215,15 +255,51 @@ class Link:
                     settle(item)
                 continue
             self._user.happened(item)
-            if isinstance(item, Hello) and not self._ready.done():
-                self._asked.clear()
-                self._ready.set_result(item)
+            if isinstance(item, Hello):
+                self._let_in(item)
+            else:
+                self._fruitless = 0
+
+    def _let_in(self, hello: Hello) -> None:
+        if self._pulse is not None and self._opening is not None:
+            self._pulse.tick = hello.tick
+            self._opening.reschedule(None)
+        if not self._ready.done():
+            self._asked.clear()
+            self._ready.set_result(hello)
 
 
 async def _write(ws: ClientConnection, outbox: asyncio.Queue[bytes]) -> None:
     with suppress(ConnectionClosed):
         while True:
             await ws.send(await outbox.get(), text=True)
+
+
+async def _until_open(url: SplitResult) -> None:
+    """Return when somebody listens at this port again: asked after each tenth of the time it takes."""
+    seconds = 0.01
+    while True:
+        await asyncio.sleep(_spread(seconds))
+        seconds *= 1.1
+        with suppress(OSError):
+            _, writer = await asyncio.open_connection(url.hostname, url.port or DEFAULT_PORTS[url.scheme])
+            writer.transport.abort()
+            return
+
+
+async def _cancel(*tasks: asyncio.Task[Any]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+
+
+def _spread(seconds: float) -> float:
+    return seconds * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
+
+
+def _rest(error: OpenClawError) -> float:
+    """Seconds for which the gateway takes nobody from here."""
+    return error.retry_after if isinstance(error, ConnectionLost) else 0.0
 
 
 def _ignore(_: Reply) -> None:
@@ -239,6 +315,8 @@ def _explain(error: Exception, uri: str) -> OpenClawError:
             return ConnectionLost(f"the link to {uri} was cut")
         case TimeoutError():
             return ConnectionLost(f"no answer from {uri} within {OPEN_TIMEOUT:g} s")
+        case SSLCertVerificationError(verify_message=why):
+            return ProtocolError(f"the certificate of {uri} is not trusted: {why}; SSL_CERT_FILE names whom to trust")
         case OSError():
             return ConnectionLost(f"no gateway at {uri}: {_reason(error)}")
         case InvalidMessage(__cause__=EOFError() | OSError()):
@@ -248,10 +326,15 @@ def _explain(error: Exception, uri: str) -> OpenClawError:
         case InvalidStatus(response=response):
             return ProtocolError(f"{uri} is no gateway: it answers with HTTP {response.status_code}")
         case _:
-            return ProtocolError(f"{uri} is no gateway: {error}")
+            return ProtocolError(f"{uri} is no gateway: {one_line(error)}")
 
 
 def _reason(error: OSError) -> str:
-    if isinstance(error, ConnectionRefusedError) or "Connect call failed" in str(error):
+    if _is_refused(error):
         return "connection refused"
     return (error.strerror or str(error) or type(error).__name__).lower()
+
+
+def _is_refused(error: OSError) -> bool:
+    """Whether nobody listens there; of a name with several addresses asyncio tells it in words only."""
+    return isinstance(error, ConnectionRefusedError) or "Connect call failed" in str(error)

@@ -89,6 +89,7 @@ class OpenClawMagics:
         await self.notebook.wait_async(run)
         return self._shown(self.notebook.finish(run, chosen))
 
+    @no_var_expand  # what a variable holds must become neither an address nor an option
     def line(self, line: str) -> None:
         """Show and set where runs go, which model and level they take, and what is at work. `%openclaw help`."""
         from .commands import execute

@@ -204,8 +204,10 @@ def counted(count: int, noun: str) -> str:
 def _kept(facts: _Facts, into: str) -> str:
     if not facts.tokens:
         return "nothing had come yet"
-    place = f"in `{into}` and in the session" if into.isidentifier() else "in the session"
-    return f"{counted(facts.tokens, 'token')} kept, {place}"
+    places = [f"in `{into}`"] if into.isidentifier() else []
+    if facts.status != "failed":  # of a failed run the session may be as lost as its gateway
+        places.append("in the session")
+    return f"{counted(facts.tokens, 'token')} kept, {' and '.join(places) or 'above'}"
 
 
 def _level(level: int) -> str:

@@ -1,16 +1,17 @@
 """Runs, the turns a gateway has under way and those that ended a short while ago.
 
 A run outlives the connection that asked for it: it goes on while nobody watches, and its log can be fetched for
-RETAIN seconds after its end. The idempotency key of the request is the run's id, so a request repeated after a
-lost reply finds the run it already started.
+RETAIN seconds after its end, as long as RETAIN_BYTES hold all that ended since. The idempotency key of the request
+is the run's id, so a request repeated after a lost reply finds the run it already started.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Callable
+from sys import getsizeof
 from typing import Any
 
 from .engine import Turn
@@ -18,16 +19,24 @@ from .errors import OpenClawError, RequestError
 from .models.base import ModelEvent, TextDelta, ThinkingDelta
 from .protocol.runlog import Ending, RunLog
 
-__all__ = ["RETAIN", "ActiveRun", "Handler", "Runs"]
+__all__ = ["RETAIN", "RETAIN_BYTES", "ActiveRun", "Handler", "Runs"]
 
-Handler = Callable[[Turn], AsyncIterator[ModelEvent]]
+Handler = Callable[[Turn], AsyncGenerator[ModelEvent, None]]
 """What a gateway serves: the events of one turn. An Engine's `turn` is one."""
 
 RETAIN = 300.0
 """Seconds for which a finished run can still be fetched."""
 
+RETAIN_BYTES = 67_108_864
+"""Bytes all finished runs may take together; the oldest are forgotten first."""
+
+RUN_BYTES = 2_048
+"""Bytes a finished run takes beside its texts."""
+
 log = logging.getLogger("openclaw_nb")
 
+
+DONE = Ending("final", {"stopReason": "stop"})
 
 ABORTED = Ending("aborted", {"stopReason": "rpc"})
 
@@ -42,63 +51,89 @@ STOP_TIMEOUT = 2.0
 
 
 class ActiveRun:
-    """One turn at work: its log, and who is to be told when the log grows."""
+    """One turn at work, or done: its log, and who is to be told when the log grows."""
 
-    def __init__(self, turn: Turn, handler: Handler) -> None:
+    __slots__ = ("_stopped", "ended", "log", "size", "task", "turn", "watchers")
+
+    def __init__(self, turn: Turn, handler: Handler, on_end: Callable[[ActiveRun], None]) -> None:
         self.turn = turn
         self.log = RunLog(turn.run_id, f"agent:{turn.agent}:{turn.session}")
-        self.watchers: set[Callable[[], None]] = set()
-        self._handler = handler
+        if turn.partial:
+            self.log.append(turn.partial, turn.partial_tokens)
+        self.watchers: list[Callable[[], None]] = []
+        self.ended = 0.0
+        """When it ended, on the loop's clock."""
+        self.size = 0
+        """Bytes it takes since it ended."""
         self._stopped: Ending | None = None
-        self._task = asyncio.create_task(self._work(), name=f"openclaw run {turn.run_id}")
-        self._task.add_done_callback(self._settle)
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(self._work(handler), name=f"openclaw run {turn.run_id}")
+        task.add_done_callback(lambda task: self._settle(task, on_end))
+        self.task: asyncio.Task[None] | None = task
+        """What does the work; None once it is done."""
 
     @property
-    def task(self) -> asyncio.Task[Ending]:
-        return self._task
+    def done(self) -> bool:
+        return self.log.ending is not None
 
     def stop(self, ending: Ending = ABORTED) -> bool:
         """Close the model's stream and end the run so; whether there was anything to stop."""
-        if self._task.done():
+        if self.task is None or self.task.done():
             return False
         self._stopped = self._stopped or ending
-        return self._task.cancel()
+        return self.task.cancel()
 
-    async def _work(self) -> Ending:
-        try:
-            async with aclosing(self._handler(self.turn)) as events:  # type: ignore[type-var]
-                await self._read(events)
-        except OpenClawError as error:
-            return Ending("error", {"errorMessage": str(error), "errorCode": error.code})
-        except Exception as error:
-            log.exception("a turn failed")
-            return Ending("error", {"errorMessage": f"the turn failed: {type(error).__name__}: {error}"})
-        return Ending("final", {"stopReason": "stop"})
-
-    async def _read(self, events: AsyncIterator[ModelEvent]) -> None:
-        clock = asyncio.get_running_loop().time
+    async def _work(self, handler: Handler) -> None:
+        """Write down what the model says. One coroutine, without helpers: it is entered once for every token."""
+        log, watchers, clock = self.log, self.watchers, asyncio.get_running_loop().time
         began: float | None = None
-        async for event in events:
-            if isinstance(event, TextDelta):
-                if began is not None:
-                    self.log.append_step("thinking", "thinking", seconds=clock() - began)
-                    began = None
-                self.log.append(event.text, event.tokens)
-            elif isinstance(event, ThinkingDelta):
-                began = clock() if began is None else began
-                self.log.append_step("thinking", "thinking", event.text, event.tokens)
-            self._tell()
-            if self._stopped is not None:  # the model ignored its cancellation
-                return
+        events = handler(self.turn)
+        try:
+            async for event in events:
+                if isinstance(event, TextDelta):
+                    if began is not None:
+                        log.append_step("thinking", "thinking", seconds=clock() - began)
+                        began = None
+                    log.append(event.text, event.tokens)
+                elif isinstance(event, ThinkingDelta):
+                    began = clock() if began is None else began
+                    log.append_step("thinking", "thinking", event.text, event.tokens)
+                for grown in watchers:
+                    grown()
+                if self._stopped is not None:  # the model ignored its cancellation
+                    return
+        finally:
+            await events.aclose()
 
-    def _settle(self, task: asyncio.Task[Ending]) -> None:
-        ending = self._stopped or (CANCELLED if task.cancelled() else task.result())
+    def _settle(self, task: asyncio.Task[None], on_end: Callable[[ActiveRun], None]) -> None:
+        ended = CANCELLED if task.cancelled() else _how_it_ended(task.exception())
+        ending = self._stopped or ended
         self.log.end(Ending(ending.state, {**ending.facts, **_facts(self.turn)}))
-        self._tell()
+        for grown in self.watchers:
+            grown()
+        self._slim()
+        on_end(self)
 
-    def _tell(self) -> None:
-        for watcher in tuple(self.watchers):
-            watcher()
+    def _slim(self) -> None:
+        """Keep only what a later question needs, and weigh it."""
+        turn, log = self.turn, self.log
+        self.task = self._stopped = None
+        turn.partial = ""
+        self.ended = asyncio.get_running_loop().time()
+        self.size = RUN_BYTES + getsizeof(turn.message) + 2 * getsizeof(turn.session) + getsizeof(str(log.text))
+        for step in log.steps.values():
+            self.size += getsizeof(str(step.text))
+
+
+def _how_it_ended(error: BaseException | None) -> Ending:
+    match error:
+        case None:
+            return DONE
+        case OpenClawError():
+            return Ending("error", {"errorMessage": str(error), "errorCode": error.code})
+        case _:
+            log.error("a turn failed", exc_info=error)
+            return Ending("error", {"errorMessage": f"the turn failed: {type(error).__name__}: {error}"})
 
 
 def _facts(turn: Turn) -> dict[str, Any]:
@@ -118,46 +153,63 @@ class Runs:
     def __init__(self, handler: Handler) -> None:
         self._handler = handler
         self._runs: dict[str, ActiveRun] = {}
-        self._forget: dict[str, asyncio.TimerHandle] = {}
+        self._ended: OrderedDict[str, ActiveRun] = OrderedDict()
+        self._size = 0
+        self._expiry: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
-        return len(self._runs)
+        return len(self._runs) + len(self._ended)
 
     def start(self, turn: Turn) -> tuple[ActiveRun, bool]:
         """The run of this turn and whether it is new. RequestError if its id stands for another turn."""
-        if (known := self._runs.get(turn.run_id)) is not None:
+        if (known := self.find(turn.run_id)) is not None:
             if known.turn != turn:
                 raise RequestError("this idempotency key was already used for another message")
             return known, False
-        run = self._runs[turn.run_id] = ActiveRun(turn, self._handler)
-        run.task.add_done_callback(lambda _: self._retain(turn.run_id))
+        run = self._runs[turn.run_id] = ActiveRun(turn, self._handler, self._retain)
         return run, True
 
     def find(self, run_id: str) -> ActiveRun | None:
-        return self._runs.get(run_id)
+        return self._runs.get(run_id) or self._ended.get(run_id)
 
     def of_session(self, agent: str, session: str) -> list[ActiveRun]:
         """The runs of one agent at work in one session."""
-        return [run for run in self._at_work() if (run.turn.agent, run.turn.session) == (agent, session)]
+        return [run for run in self._runs.values() if (run.turn.agent, run.turn.session) == (agent, session)]
 
     async def close(self) -> None:
         """Stop what is at work, and wait for it, though not for ever."""
-        tasks = [run.task for run in self._at_work() if run.stop(GATEWAY_STOPPED)]
+        tasks = [run.task for run in self._runs.values() if run.task is not None and run.stop(GATEWAY_STOPPED)]
         if tasks:
             await asyncio.wait(tasks, timeout=STOP_TIMEOUT)
-        for timer in self._forget.values():
-            timer.cancel()
-        self._forget.clear()
         self._runs.clear()
+        while self._ended:
+            self._drop_oldest()
+        if self._expiry is not None:
+            self._expiry.cancel()
+            self._expiry = None
 
-    def _at_work(self) -> list[ActiveRun]:
-        return [run for run in self._runs.values() if not run.task.done()]
+    def _retain(self, run: ActiveRun) -> None:
+        """It has ended: keep it for a while, at the cost of those that ended long before it."""
+        if self._runs.pop(run.turn.run_id, None) is None:
+            return
+        self._ended[run.turn.run_id] = run
+        self._size += run.size
+        while self._size > RETAIN_BYTES and len(self._ended) > 1:
+            self._drop_oldest()
+        if self._expiry is None:
+            self._expire()
 
-    def _retain(self, run_id: str) -> None:
-        if run_id in self._runs:
-            loop = asyncio.get_running_loop()
-            self._forget[run_id] = loop.call_later(RETAIN, self._drop, run_id)
+    def _expire(self) -> None:
+        """Drop those whose time has come, and come back when it has for the next."""
+        loop = asyncio.get_running_loop()
+        self._expiry = None
+        while self._ended:
+            due = next(iter(self._ended.values())).ended + RETAIN
+            if due > loop.time():
+                self._expiry = loop.call_at(due, self._expire)
+                break
+            self._drop_oldest()
 
-    def _drop(self, run_id: str) -> None:
-        self._runs.pop(run_id, None)
-        self._forget.pop(run_id, None)
+    def _drop_oldest(self) -> None:
+        _, run = self._ended.popitem(last=False)
+        self._size -= run.size

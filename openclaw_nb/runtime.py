@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from typing import Any, ClassVar, TypeVar
 
 from . import models
-from .client import OpenClawClient
+from .client import OpenClawClient, known_token
 from .config import AgentURI
 from .engine import AgentSpec, Engine
 from .gateway import Gateway
@@ -19,7 +19,7 @@ from .models.base import Closable, Model
 from .models.offline import Workspace
 from .snapshots import SnapshotStore
 
-__all__ = ["Runtime", "local_runtime"]
+__all__ = ["Runtime", "local_runtime", "new_loop"]
 
 T = TypeVar("T")
 
@@ -47,19 +47,28 @@ class Runtime:
         self._engine = Engine(self.store, self.resolve(self.model or "offline"), self.resolve)
         self._gateway: Gateway | None = None
         self._clients: dict[str, OpenClawClient] = {}
-        self._loop = _new_loop()
+        self._loop = new_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="openclaw runtime", daemon=True)
         self._thread.start()
         self._pid = os.getpid()
 
     @classmethod
     def shared(cls, namespace: Mapping[str, Any] | None = None, workspace: Workspace | None = None) -> Runtime:
-        """The runtime of this process, started if there is none (or if this process was forked off another)."""
+        """The runtime of this process, started if there is none (or if this process was forked off another).
+
+        One that was started without a notebook's names takes them when a notebook comes.
+        """
         with cls._starting:
             if cls._instance is None or cls._instance._pid != os.getpid():
                 cls._instance = Runtime(namespace, workspace)
                 atexit.register(cls._instance.close)
+            elif cls._instance.namespace is None and namespace is not None:
+                cls._instance._adopt(namespace, workspace)
             return cls._instance
+
+    def _adopt(self, namespace: Mapping[str, Any], workspace: Workspace | None) -> None:
+        self.namespace, self.workspace = namespace, workspace
+        self._engine.default = self.resolve(self.model or "offline")
 
     @classmethod
     def running(cls) -> Runtime | None:
@@ -100,12 +109,14 @@ class Runtime:
     def client(self, uri: str | None = None, token: str | None = None) -> OpenClawClient:
         """The client for an address (None: the default one), shared by all who ask, connecting meanwhile.
 
-        ``token`` None takes ``OPENCLAW_GATEWAY_TOKEN``. ConfigError for a bad address.
+        ``token`` None takes the environment's (`known_token`). ConfigError for a bad address.
         """
         address = AgentURI.parse(uri or self.uri)
-        url, secret = address.url, token or os.environ.get("OPENCLAW_GATEWAY_TOKEN")
+        url, secret = address.url, token
         if url is None:
             url, secret = self.gateway_address()
+        elif secret is None:
+            secret = known_token(url)
         with self._making:
             client = self._clients.get(address.text)
             if client is None or token is not None:
@@ -150,7 +161,8 @@ async def _open(client: OpenClawClient, uri: str, url: str, token: str | None) -
     client.open(uri, url, token)
 
 
-def _new_loop() -> asyncio.AbstractEventLoop:
+def new_loop() -> asyncio.AbstractEventLoop:
+    """The fastest event loop there is on this platform: uvloop's, or asyncio's own."""
     try:
         import uvloop
     except ImportError:  # no uvloop on this platform

@@ -24,8 +24,8 @@ LONGEST = 400
 FLOORS = {
     "errors": 0, "protocol": 0, "reasoning": 0, "config": 0, "door": 0, "markup": 0, "options": 0, "prompts": 0,
     "remarkdown": 0, "render": 0, "seams": 0, "tables": 0, "version": 0,
-    "run": 1, "client": 1, "flights": 1, "inflight": 1, "link": 1, "models": 1, "terminal": 1,
-    "engine": 2, "snapshots": 2, "metrics": 2,
+    "run": 1, "client": 1, "flights": 1, "inflight": 1, "link": 1, "models": 1, "pulse": 1, "terminal": 1, "tokens": 1,
+    "continuation": 2, "engine": 2, "snapshots": 2, "metrics": 2,
     "gateway": 3, "agent": 3, "pool": 3, "cluster": 3, "connection": 3, "distributed": 3, "doorkeeper": 3, "runs": 3,
     "runtime": 4, "cli": 4, "doctor": 4, "__main__": 4,
     "magics": 5, "commands": 5, "nested": 5, "notebook": 5, "widgets": 5,

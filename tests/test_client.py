@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from openclaw_nb import link
-from openclaw_nb.client import OpenClawClient
+from openclaw_nb.client import OpenClawClient, known_token
 from openclaw_nb.errors import (
     AuthError,
     ConfigError,
@@ -86,6 +86,14 @@ async def test_a_token_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
             await client.connect(gateway.url)
         with pytest.raises(AuthError):
             await OpenClawClient(token="its own comes first").connect(gateway.url)
+        monkeypatch.setenv("OPENCLAW_GATEWAY_URL", gateway.url)
+        assert known_token(gateway.url + "/") == "from-env"
+        for other in ("ws://127.0.0.1:1", "wss" + gateway.url[2:], "wss://gw.example.org"):
+            monkeypatch.setenv("OPENCLAW_GATEWAY_URL", other)
+            with pytest.raises(AuthError):
+                await OpenClawClient().connect(gateway.url)
+        monkeypatch.setenv("OPENCLAW_GATEWAY_URL", "agent://local")
+        assert known_token(gateway.url) == "from-env"
 
 
 @pytest.mark.parametrize("uri", ["nonsense", "ws://evil.com", "agent://unknown", "ws://127.0.0.1:1?token=x"])
@@ -425,7 +433,7 @@ async def test_events(caplog: pytest.LogCaptureFixture) -> None:
     place: contextvars.ContextVar[str] = contextvars.ContextVar("place", default="nowhere")
     tokens: list[str] = []
     async with serving(Counted("one ", "two"), token_batch_size=1) as (_, client):
-        with pytest.raises(ConfigError, match="there is no event 'tokens'; there are error, reconnect"):
+        with pytest.raises(ConfigError, match="there is no event 'tokens'; there are error, gap, reconnect"):
             client.on("tokens", print)
         place.set("the cell that asked")
         client.on("token", lambda text: 1 / 0)

@@ -10,6 +10,7 @@ from websockets.exceptions import ConnectionClosed
 
 from openclaw_nb.connection import HIGH_WATER, Connection, _text_frame
 from openclaw_nb.gateway import Gateway
+from openclaw_nb.protocol.runlog import LONGEST_DELTA
 from tests.spine import Counted, Raw, asynchronous, let_in, on_both_loops, soon
 
 
@@ -140,6 +141,29 @@ async def test_the_close_is_the_last_frame() -> None:
         writer.close()
         assert b'"before"' in told
         assert told.endswith(b"\x88\x05\x03\xf4bye")
+
+
+@on_both_loops
+async def test_many_runs_behind_one_slow_reader_share_one_buffer() -> None:
+    async with Gateway(model=Counted("x" * 1_000_000)) as gateway, let_in(gateway, caps=("nb.offset",)) as raw:
+        raw.ws.transport.pause_reading()
+        connection = only(gateway)
+        for i in range(20):
+            params = {"sessionKey": f"s{i}", "message": "go", "idempotencyKey": f"k{i}"}
+            await raw.send({"type": "req", "id": f"{i}", "method": "chat.send", "params": params})
+        await soon(lambda: connection._paused and len(gateway._runs._ended) == 20)
+        transport = connection._transport.underlying_transport  # type: ignore[union-attr]
+        assert transport.get_write_buffer_size() < 2 * HIGH_WATER + LONGEST_DELTA
+        raw.ws.transport.resume_reading()
+        texts = dict.fromkeys((f"k{i}" for i in range(20)), 0)
+        ended = set[str]()
+        while len(ended) < 20:
+            payload = await raw.event("chat")
+            assert len(payload.get("deltaText", "")) <= LONGEST_DELTA
+            texts[payload["runId"]] += len(payload.get("deltaText", ""))
+            if payload["state"] == "final":
+                ended.add(payload["runId"])
+        assert set(texts.values()) == {1_000_000}
 
 
 @asynchronous

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import struct
+import weakref
 
 import pytest
 
@@ -106,6 +108,21 @@ def test_who_is_let_in_may_send_what_he_likes() -> None:
     transport.receive(header(10**6) + b"mask" + b"x" * 10**6)
     assert len(inner.got) > 10**6
     assert not refusals
+
+
+def test_what_strangers_sent_goes_with_them() -> None:
+    """Not with the next run of the garbage collector, which may be a thousand strangers later."""
+    doorkeeper, transport, inner, _ = stand()
+    inner.doorkeeper = doorkeeper  # type: ignore[attr-defined] # as picows' buffer knows its listener, and that this
+    gone = weakref.ref(inner)
+    gc.disable()
+    try:
+        doorkeeper.connection_lost(None)
+        assert inner.told == ["lost"]
+        del transport, inner, _
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_all_else_is_passed_on() -> None:

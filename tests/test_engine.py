@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openclaw_nb.engine import AgentSpec, Engine, Turn
-from openclaw_nb.errors import ConfigError, ModelError, OpenClawError, SnapshotError
+from openclaw_nb.errors import ConfigError, ModelError, OpenClawError, RequestError, SnapshotError
 from openclaw_nb.models.base import Model, ModelEvent, ModelRequest, TextDelta, ThinkingDelta
 from openclaw_nb.run import Usage
 from openclaw_nb.snapshots import SnapshotStore
@@ -73,7 +73,7 @@ async def test_a_turn() -> None:
     head = engine.store.head("main")
     assert head is not None
     assert turn.outcome.snapshot == head.id
-    pair = [{"role": "user", "content": "question"}, {"role": "assistant", "content": "one two"}]
+    pair = [{"role": "user", "content": "question"}, {"role": "assistant", "content": "one two", "run": "k"}]
     assert kept(engine) == pair
     await play_turn(engine, Turn("k2", "more"))
     first, second = model.asked
@@ -89,14 +89,14 @@ async def test_agents_and_models() -> None:
     assert engine.register(AgentSpec("helper", own, "be kind")) == "helper"
     assert engine.register(AgentSpec("helper", own, "be kind")) == "helper"
     assert engine.register(AgentSpec("helper", own, "be terse")) == "helper-2"
-    assert await play_turn(engine, Turn("k", "q", "helper")) == [TextDelta("own")]
+    assert await play_turn(engine, Turn("k1", "q", "helper")) == [TextDelta("own")]
     assert own.asked[0].instructions == "be kind"
-    assert await play_turn(engine, Turn("k", "q")) == [TextDelta("default")]
-    assert await play_turn(engine, Turn("k", "q", model="m")) == [TextDelta("resolved m")]
+    assert await play_turn(engine, Turn("k2", "q")) == [TextDelta("default")]
+    assert await play_turn(engine, Turn("k3", "q", model="m")) == [TextDelta("resolved m")]
     with pytest.raises(ModelError, match="no agent 'nobody'"):
-        await play_turn(engine, Turn("k", "q", "nobody"))
+        await play_turn(engine, Turn("k4", "q", "nobody"))
     with pytest.raises(ModelError, match="serves scripted; it takes no other model"):
-        await play_turn(new_engine(says("x")), Turn("k", "q", model="m"))
+        await play_turn(new_engine(says("x")), Turn("k5", "q", model="m"))
 
 
 @asynchronous
@@ -138,13 +138,13 @@ async def test_a_stopped_turn_leaves_a_clean_pair() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert kept(engine)[1] == {"role": "assistant", "content": "one two", "stopped": True}
+    assert kept(engine)[1] == {"role": "assistant", "content": "one two", "run": "k", "stopped": True}
     assert turn.outcome.snapshot
     assert model.closed == 1
     events = engine.turn(Turn("k2", "q2"))
     assert await anext(events) == TextDelta("one ")
     await events.aclose()
-    assert kept(engine)[3] == {"role": "assistant", "content": "one ", "stopped": True}
+    assert kept(engine)[3] == {"role": "assistant", "content": "one ", "run": "k2", "stopped": True}
     assert engine.history("main")[3] == {"role": "assistant", "content": "one "}, "a model is not told how it ended"
 
 
@@ -172,7 +172,7 @@ async def test_failures(error: BaseException, sentence: str) -> None:
     with pytest.raises(OpenClawError) as failure:
         await play_turn(engine, Turn("k", "q"))
     assert str(failure.value) == sentence
-    assert kept(engine)[1] == {"role": "assistant", "content": "half", "failed": True}
+    assert kept(engine)[1] == {"role": "assistant", "content": "half", "run": "k", "failed": True}
     assert model.closed == 1
     model.events = (TextDelta("well"),)
     assert await play_turn(engine, Turn("k2", "again")) == [TextDelta("well")]
@@ -257,3 +257,29 @@ def test_tokens_of_a_provider_have_a_cost() -> None:
     assert asyncio.run(work("openai-chat:gpt-4o")) == pytest.approx(0.0125)
     assert asyncio.run(work("openai-chat:no-such-model")) is None
     assert asyncio.run(work("offline")) is None
+
+
+@asynchronous
+async def test_a_request_that_is_repeated_when_its_run_is_forgotten() -> None:
+    model = says("one ", "two")
+    engine = new_engine(model)
+    await play_turn(engine, Turn("k", "q"))
+    await play_turn(engine, Turn("k2", "more"))
+    assert await play_turn(engine, Turn("k", "q")) == [TextDelta("one two")]
+    assert await play_turn(engine, Turn("k", "q", partial="one ")) == [TextDelta("two")]
+    assert len(model.asked) == 2
+    assert len(kept(engine)) == 4
+    with pytest.raises(RequestError, match="already used"):
+        await play_turn(engine, Turn("k", "another"))
+    await play_turn(engine, Turn("k", "q", session="other"))
+    assert len(model.asked) == 3
+
+
+@asynchronous
+async def test_one_that_failed_is_asked_again() -> None:
+    model = Scripted(TextDelta("half"), ValueError("no"))
+    engine = new_engine(model)
+    for _ in range(2):
+        with pytest.raises(ModelError):
+            await play_turn(engine, Turn("k", "q"))
+    assert len(model.asked) == 2

@@ -20,6 +20,7 @@ from openclaw_nb.errors import (
     RunTimeout,
     SnapshotError,
     is_retryable,
+    one_line,
 )
 from openclaw_nb.run import Result
 
@@ -53,7 +54,7 @@ def test_the_tree_in_the_docstring_is_the_tree() -> None:
     assert errors.__doc__ is not None
     named = {line.split()[-1] for line in (part.split("  ")[0] for part in errors.__doc__.split("─ ")) if line.split()}
     assert {type.__name__ for type, _, _ in TREE} <= named | set(errors.__doc__.split())
-    assert set(errors.__all__) == {type.__name__ for type, _, _ in TREE} | {"OpenClawError", "is_retryable"}
+    assert set(errors.__all__) == {type.__name__ for type, _, _ in TREE} | {"OpenClawError", "is_retryable", "one_line"}
 
 
 def test_a_failed_run_keeps_what_came() -> None:
@@ -83,3 +84,9 @@ def test_a_failed_run_keeps_what_came() -> None:
 )
 def test_what_trying_again_can_help(error: BaseException, helps: bool) -> None:
     assert is_retryable(error) is helps
+
+
+def test_one_line() -> None:
+    assert one_line("\x1b]0;owned\x07 a\n\tb\u202e \ud800") == "]0;owned a b"
+    assert one_line("x" * 1_000_000) == "x" * 299 + "…"
+    assert one_line(None) == "None"

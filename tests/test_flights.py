@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from openclaw_nb.errors import ConnectionLost, ModelError, RunError, RunTimeout
-from openclaw_nb.flights import Flight, failed, last_answer, lost, read_end
+from openclaw_nb.flights import Flight, answer_of, failed, last_answer, lost, read_end
 from openclaw_nb.run import Delta, End, Run, State, Status, Usage
 
 
@@ -111,3 +111,23 @@ def test_failures(facts: dict[str, Any], type_: type[RunError], code: str, sente
 )
 def test_the_last_answer(history: Any, text: str | None) -> None:
     assert last_answer(history) == text
+
+
+ANSWER = {"role": "assistant", "content": [{"type": "text", "text": "a"}], "runId": "r"}
+
+
+@pytest.mark.parametrize(
+    ("messages", "answer"),
+    [
+        ([{"role": "user", "content": "q"}, ANSWER, {"role": "assistant", "content": "b"}], ("a", "final")),
+        ([ANSWER | {"state": "aborted"}], ("a", "aborted")),
+        ([ANSWER | {"runId": "other"}], None),
+        ([ANSWER | {"role": "user"}], None),
+        (["x", None], None),
+        ({}, None),
+        (None, None),
+    ],
+)
+def test_the_answer_of_a_run(messages: Any, answer: tuple[str, str] | None) -> None:
+    assert answer_of("r", {"messages": messages}) == answer
+    assert answer_of("r", messages) is None

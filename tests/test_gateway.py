@@ -269,7 +269,7 @@ async def test_connections_and_runs_are_forgotten(monkeypatch: pytest.MonkeyPatc
                 assert not len(client._runs)
                 assert not client._session.runs
         await soon(lambda: "0 connections, 0 runs" in repr(gateway))
-        assert not gateway._runs._forget
+        assert gateway._runs._expiry is None
 
 
 def test_a_port_that_is_none_is_a_sentence() -> None:

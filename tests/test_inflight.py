@@ -6,10 +6,14 @@ import asyncio
 
 import pytest
 
+from openclaw_nb import runs
+from openclaw_nb.client import OpenClawClient
 from openclaw_nb.errors import RunError
-from openclaw_nb.run import Status
+from openclaw_nb.gateway import Gateway
+from openclaw_nb.run import Run, Status
+from tests.faults.proxy import CutAfter, FaultProxy
 from tests.foreign import foreign
-from tests.spine import asynchronous, soon
+from tests.spine import Counted, asynchronous, let_in, soon
 
 
 @pytest.mark.parametrize("protocol", [3, 4])
@@ -121,3 +125,39 @@ async def test_a_gateway_that_refuses() -> None:
         with pytest.raises(RunError, match="not today") as failure:
             await client.send("go")
         assert failure.value.code == "INVALID_REQUEST"
+
+
+# -- at a gateway of ours --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+@pytest.mark.parametrize("stopped", [False, True])
+@asynchronous
+async def test_away_for_longer_than_it_is_replayed(
+    monkeypatch: pytest.MonkeyPatch, streaming: bool, stopped: bool
+) -> None:
+    monkeypatch.setattr(runs, "RETAIN", 0.0)
+    gate, gaps = asyncio.Event(), list[Run]()
+    model = Counted("one ", "two ", until=gate)
+    async with (
+        Gateway(model) as gateway,
+        let_in(gateway) as other,
+        FaultProxy(gateway.port) as proxy,
+        OpenClawClient(token=gateway.token, streaming=streaming, token_batch_size=1) as client,
+    ):
+        await client.connect(proxy.url)
+        client.on("gap", gaps.append)
+        run = client.send("go")
+        await soon(lambda: run.text == "one two " if streaming else model.calls)
+        proxy.faults.append(CutAfter(0, "connect.challenge"))
+        client.reconnect_delay = 0.3
+        proxy.cut()
+        if stopped:
+            await other.ask("chat.abort", sessionKey="main")
+        gate.set()
+        await soon(lambda: not len(gateway._runs))
+        result = await run
+        assert result == "one two "
+        assert result.status is (Status.STOPPED if stopped else Status.DONE)
+        assert gaps == ([] if streaming else [run]), "where all of it is here nothing was missed"
+    assert model.calls == 1

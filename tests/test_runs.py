@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import tracemalloc
+import weakref
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -19,8 +22,7 @@ from tests.spine import asynchronous, soon
 
 
 async def ended(run: ActiveRun) -> str:
-    await asyncio.wait([run.task])
-    await asyncio.sleep(0)
+    await soon(lambda: run.done)
     assert run.log.ending is not None
     return run.log.ending.state
 
@@ -48,7 +50,7 @@ async def test_a_turn_from_its_start_to_its_end() -> None:
         nonlocal grown
         grown += 1
 
-    run.watchers.add(grow)
+    run.watchers.append(grow)
     assert new
     assert runs.find("k") is run
     assert runs.of_session("main", "main") == [run]
@@ -153,15 +155,108 @@ async def test_ends(handler: Handler, stop: bool, state: str, facts: dict[str, s
 
 @asynchronous
 async def test_forgotten_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "RETAIN", 0.02)
+    monkeypatch.setattr(module, "RETAIN", 0.05)
     runs = Runs(hello)
-    run, _ = runs.start(Turn("k", "go"))
-    await ended(run)
-    assert runs.find("k") is run
+    first, _ = runs.start(Turn("k", "go"))
+    await ended(first)
+    assert runs.find("k") is first
+    await asyncio.sleep(0.03)
+    second, _ = runs.start(Turn("l", "go"))
+    await ended(second)
     await soon(lambda: runs.find("k") is None)
-    assert runs.start(Turn("k", "another")) != (run, False)
+    assert runs.find("l") is second, "it ended later"
+    assert runs._expiry is not None
+    await soon(lambda: runs.find("l") is None)
+    assert runs._expiry is None
+    assert (len(runs), runs._size) == (0, 0)
+    assert runs.start(Turn("k", "another")) != (first, False)
     await runs.close()
     assert len(runs) == 0
+
+
+async def finish(runs: Runs, numbers: range) -> None:
+    """Have so many runs begin and end, twenty at once."""
+    for first in numbers[::20]:
+        turns = [Turn(f"run-{i:028}", f"go {i:08}", session=f"session-{i:08}") for i in range(first, first + 20)]
+        await asyncio.wait([runs.start(turn)[0].task for turn in turns])
+    assert not runs._runs
+
+
+@asynchronous
+async def test_what_ended_takes_little_and_no_more_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "x" * 300
+
+    async def says(turn: Turn) -> AsyncIterator[ModelEvent]:
+        yield TextDelta(f"{text} {turn.run_id}")
+        yield ThinkingDelta(f"{text} {turn.run_id}")
+        turn.outcome.usage = Usage(1, 4)
+        turn.outcome.model = "m"
+
+    monkeypatch.setattr(module, "RETAIN_BYTES", 1_000_000)
+    runs = Runs(says)
+    await finish(runs, range(20))
+    gc.collect()
+    tracemalloc.start()
+    try:
+        await finish(runs, range(20, 220))
+        gc.collect()
+        each = tracemalloc.get_traced_memory()[0] / 200
+        (weighed,) = {run.size for run in runs._ended.values()}
+        assert 0.75 * weighed < each < weighed, "what is weighed is what it takes, and a little more"
+        await finish(runs, range(220, 2220))
+        gc.collect()
+        assert tracemalloc.get_traced_memory()[0] < 1_000_000
+    finally:
+        tracemalloc.stop()
+    assert 1_000_000 - weighed < sum(run.size for run in runs._ended.values()) == runs._size <= 1_000_000
+    kept = list(runs._ended)
+    assert kept == sorted(kept), "the oldest were dropped"
+    assert runs.find(kept[-1])
+    await runs.close()
+    assert runs._size == 0
+
+
+@asynchronous
+async def test_what_is_at_work_is_never_dropped_nor_is_the_last_that_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "RETAIN_BYTES", 1)
+    gate = asyncio.Event()
+
+    async def waits(turn: Turn) -> AsyncIterator[ModelEvent]:
+        yield TextDelta("long " * 1000)
+        if turn.message == "wait":
+            await gate.wait()
+
+    runs = Runs(waits)
+    slow, _ = runs.start(Turn("slow", "wait"))
+    for i in range(3):
+        run, _ = runs.start(Turn(f"{i}", "go"))
+        await ended(run)
+        assert list(runs._ended) == [f"{i}"], "however big it is, one may ask for it again"
+        assert runs.find("slow") is slow
+    gate.set()
+    assert await ended(slow) == "final"
+    assert list(runs._ended) == ["slow"]
+    await runs.close()
+
+
+@asynchronous
+async def test_a_run_lets_go_of_what_made_it() -> None:
+    class Holds:
+        async def __call__(self, turn: Turn) -> AsyncIterator[ModelEvent]:
+            for i in range(2000):
+                yield TextDelta(f"{i} ")
+
+    handler = Holds()
+    runs = Runs(handler)
+    run, _ = runs.start(Turn("k", "go", partial="said before ", partial_tokens=2))
+    held = [weakref.ref(run.task), weakref.ref(handler)]
+    assert await ended(run) == "final"
+    await runs.close()
+    del runs, handler
+    gc.collect()
+    assert [ref() for ref in held] == [None, None]
+    assert run.log.text._parts == ["said before " + "".join(f"{i} " for i in range(2000))]
+    assert run.turn.partial == ""
 
 
 @asynchronous

@@ -8,7 +8,7 @@ from typing import Literal, Protocol, TypedDict, runtime_checkable
 
 from ..run import Usage
 
-__all__ = ["Closable", "Message", "Model", "ModelEvent", "ModelRequest", "TextDelta", "ThinkingDelta"]
+__all__ = ["Closable", "Continuing", "Message", "Model", "ModelEvent", "ModelRequest", "TextDelta", "ThinkingDelta"]
 
 
 class Message(TypedDict):
@@ -56,6 +56,14 @@ class Closable(Protocol):
     """A Model that holds connections of the running loop until it is closed."""
 
     async def aclose(self) -> None: ...
+
+
+@runtime_checkable
+class Continuing(Protocol):
+    """A Model that can go on from any part of an answer, though it would not give that part again."""
+
+    def continued(self, request: ModelRequest, partial: str) -> ModelRequest:
+        """The request that asks for what comes after ``partial``, an answer to ``request`` that was cut."""
 
 
 @runtime_checkable

@@ -22,6 +22,8 @@ from pydantic_ai.exceptions import (
     UserError,
 )
 
+from ..errors import one_line
+
 __all__ = ["Endpoint", "is_loopback", "pause", "scrub"]
 
 LONGEST_REASON = 200
@@ -31,7 +33,6 @@ ATTEMPTS = 4
 PATIENCE = 20.0
 """Seconds from the first attempt within which the last one starts."""
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\s]+")
 _URL = re.compile(r"\b[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
 _SECRET = re.compile(r"\b(?:bearer\s+\S+|(?:sk|pk|rk|gsk|xai|hf)[-_][\w*.…-]{6,}|AIza[\w-]{8,})", re.IGNORECASE)
 _SECRET_VARIABLE = re.compile(r"KEY|TOKEN|SECRET|PASSWORD", re.IGNORECASE)
@@ -49,7 +50,7 @@ def is_loopback(host: str | None) -> bool:
 
 def scrub(text: object) -> str:
     """Someone else's words on one bounded line, without control characters, addresses and anything like a key."""
-    line = _URL.sub(lambda url: _host(url[0]) or "an address", _CONTROL.sub(" ", str(text)[:4000]).strip())
+    line = _URL.sub(lambda url: _host(url[0]) or "an address", one_line(text, 4000))
     for variable, secret in os.environ.items():
         if len(secret) >= 8 and _SECRET_VARIABLE.search(variable):
             line = line.replace(secret, "…")

@@ -6,13 +6,13 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ..errors import ModelError
 from ..run import Usage
-from .base import ModelEvent, ModelRequest, TextDelta, ThinkingDelta
+from .base import Message, ModelEvent, ModelRequest, TextDelta, ThinkingDelta
 from .catalog import Needs, check_provider
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ SILENCE = 600.0
 """Seconds a provider may send nothing: a model that thinks hard is silent for minutes."""
 
 OLLAMA = "http://127.0.0.1:11434/v1"
+
+GO_ON = "Your answer was cut off by a failure of the network. Go on exactly where it ends, and repeat nothing of it."
 
 THINKING: dict[int, ThinkingLevel] = {1: False, 2: "low", 3: "medium", 4: "high"}
 """pydantic-ai's `thinking` by level. False is off, or the least a model can; one that cannot think ignores it all."""
@@ -105,6 +107,11 @@ class ProviderModel:
             if wait is None:
                 raise ModelError(words)
             await asyncio.sleep(wait)
+
+    def continued(self, request: ModelRequest, partial: str) -> ModelRequest:
+        """As two more messages: few providers take an answer that they are to end themselves."""
+        cut: Message = {"role": "assistant", "content": partial}
+        return replace(request, messages=(*request.messages, cut, {"role": "user", "content": GO_ON}))
 
     async def aclose(self) -> None:
         """Close the HTTP client of the running event loop; a later stream opens another."""

@@ -7,8 +7,12 @@ travels as its JSON escape and arrives as it left.
 
 from __future__ import annotations
 
+import gc
 import json
+import math
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -32,6 +36,7 @@ __all__ = [
     "ConnectParams",
     "Event",
     "Pace",
+    "Partial",
     "Request",
     "Response",
     "RunResume",
@@ -62,15 +67,18 @@ CAPABILITIES = ("nb.offset", "nb.resume", "nb.batch", "nb.model")
 a pace for batches, and a model by name in `chat.send`."""
 
 
-Word = Annotated[str, Meta(min_length=1)]
+Name = Annotated[str, Meta(min_length=1, max_length=256)]
+"""What answers and events repeat: without a limit each could be as big as the request."""
+
+SessionKey = Annotated[str, Meta(max_length=1024)]
 Count = Annotated[int, Meta(ge=0)]
 
 
 class Request(msgspec.Struct, tag="req", tag_field="type"):
     """A call of the client; every one is answered by the Response of the same id."""
 
-    id: Word
-    method: str
+    id: Name
+    method: Name
     params: dict[str, Any] = {}
 
 
@@ -132,32 +140,40 @@ class Pace(_Params):
     delay: Annotated[float, Meta(ge=0, le=3600)] = 0.02
 
 
+class Partial(_Params):
+    """What a client has of an answer whose gateway has lost it: the text, and the tokens it was told for it."""
+
+    text: str
+    tokens: Count = 0
+
+
 class ChatSend(_Params):
-    session_key: str
+    session_key: SessionKey
     message: str
-    idempotency_key: Word
+    idempotency_key: Name
     thinking: str | None = None
     deliver: bool | None = None
     attachments: list[dict[str, Any]] = []
     timeout_ms: int | None = None
     model: str | None = None
     pace: Pace | None = None
+    partial: Partial | None = None
 
 
 class ChatAbort(_Params):
-    session_key: str
-    run_id: str | None = None
+    session_key: SessionKey
+    run_id: Name | None = None
 
 
 class ChatHistory(_Params):
-    session_key: str
+    session_key: SessionKey
     limit: Annotated[int, Meta(ge=1)] | None = None
 
 
 class RunResume(_Params):
     """Go on with a run: ``offset`` code points of its answer, and of each step in ``steps``, are here already."""
 
-    run_id: str
+    run_id: Name
     offset: Count = 0
     steps: dict[str, Count] = {}
     pace: Pace | None = None
@@ -170,6 +186,9 @@ class BadFrame(ProtocolError):
         super().__init__(message, code="INVALID_REQUEST")
         self.id = id
 
+
+UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeError)
+"""What msgspec raises about what is not as it should be; UnicodeError too for a lone surrogate in a key or a tag."""
 
 # A union, because only there msgspec insists on the tag.
 _requests: msgspec.json.Decoder[Request | Event] = msgspec.json.Decoder(Request | Event)
@@ -193,14 +212,21 @@ def encode(frame: Any) -> bytes:
     try:
         return _encoder.encode(frame)
     except UnicodeEncodeError:
-        return json.dumps(msgspec.to_builtins(frame, enc_hook=_plain), separators=(",", ":"), allow_nan=False).encode()
+        return _encode_surrogates(msgspec.to_builtins(frame, enc_hook=_plain))
+
+
+def _encode_surrogates(data: Any) -> bytes:
+    try:
+        return json.dumps(data, separators=(",", ":"), allow_nan=False).encode()
+    except ValueError:  # what is no number is null here too
+        return _encode_surrogates(json.loads(json.dumps(data), parse_constant=lambda _: None))
 
 
 def decode_json(raw: bytes) -> Any:
     """Plain data of JSON bytes as `encode` writes them; ProtocolError for anything else."""
     try:
         return msgspec.json.decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         return _decode_surrogates(raw, error)
 
 
@@ -208,7 +234,7 @@ def _decode_surrogates(raw: bytes, first: Exception) -> Any:
     """A second look, at the one thing that msgspec refuses and JSON allows: an escaped lone surrogate."""
     if b"\\ud" in raw or b"\\uD" in raw:
         try:
-            return json.loads(raw, parse_constant=_refuse_constant)
+            return json.loads(raw, parse_constant=_refuse_constant, parse_float=_read_float)
         except (ValueError, RecursionError):
             pass
     reason = "nested too deeply" if isinstance(first, RecursionError) else str(first)
@@ -219,11 +245,30 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
+def _read_float(digits: str) -> float:
+    if math.isinf(number := float(digits)):
+        raise ValueError("number out of range")
+    return number
+
+
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    """The collector looks through millions of new values again and again: seconds for 25 MiB."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
 def decode_request(raw: bytes) -> Request:
     """The request in one message; BadFrame says what is wrong with it, under its own id where it has one."""
+    if len(raw) > MAX_HELLO and gc.isenabled():
+        with _no_collector():
+            return decode_request(raw)
     try:
         frame = _requests.decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         frame = _second_look(raw)
     if isinstance(frame, Request):
         return frame
@@ -239,10 +284,20 @@ def _second_look(raw: bytes) -> Request | Event:
     try:
         frame: Request | Event = msgspec.convert(data, Request | Event)
         return frame
-    except (msgspec.MsgspecError, RecursionError) as error:
-        id = data.get("id") if isinstance(data, dict) else None
-        raise BadFrame(f"invalid request frame: {error}", id if isinstance(id, str) and id else "invalid") from None
+    except UNREADABLE as error:
+        raise BadFrame(f"invalid request frame: {error}", _id_of(data)) from None
 
+
+def _id_of(data: Any) -> str:
+    """The id of a request that is wrong elsewhere."""
+    try:
+        return msgspec.convert(data["id"], Name)
+    except (*UNREADABLE, LookupError, TypeError):
+        return "invalid"
+
+
+_QUOTED = re.compile(r" '.*'(?= - at)", re.DOTALL)
+"""What a gateway wrote, where msgspec repeats it: as long as it likes, and our token may be in it."""
 
 _ID = re.compile(rb'\s*\{[^{}\[\]]{0,1024}?"id"\s*:\s*("(?:[^"\\]|\\.){1,256}")')
 
@@ -258,20 +313,23 @@ def _find_id(raw: bytes) -> str:
 
 def decode_server_frame(raw: bytes) -> Response | Event:
     """What a gateway sent; ProtocolError if it is neither a response nor an event."""
+    if len(raw) > MAX_HELLO and gc.isenabled():
+        with _no_collector():
+            return decode_server_frame(raw)
     try:
         return _server_frames.decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         data = decode_json(raw)
     try:
         frame: Response | Event = msgspec.convert(data, Response | Event)
         return frame
-    except (msgspec.MsgspecError, RecursionError) as error:
-        raise ProtocolError(f"invalid server frame: {error}") from None
+    except UNREADABLE as error:
+        raise ProtocolError(f"invalid server frame: {_QUOTED.sub('', str(error))}") from None
 
 
 def read_params(request: Request, type: type[P]) -> P:
     """The request's parameters as ``type``; BadFrame names the first one that does not fit."""
     try:
         return msgspec.convert(request.params, type)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except UNREADABLE as error:
         raise BadFrame(f"invalid {request.method} params: {error}", request.id) from None

@@ -13,20 +13,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-__all__ = ["LONGEST_DELTA", "Cursor", "Ending", "RunLog", "SpokenText", "StepLog"]
+import msgspec
 
-LONGEST_DELTA = 1_000_000
-"""Code points told in one frame: in JSON they take 12 bytes each at worst, and a frame has 25 MiB."""
+__all__ = ["LONGEST_DELTA", "ChatDelta", "Cursor", "Ending", "RunLog", "SpokenText", "StepLog"]
+
+LONGEST_DELTA = 65_536
+"""Code points told in one frame: what a reader that is too slow costs beyond the text itself."""
+
+LOOSE_PARTS = 256
+"""Parts kept one by one before they are joined: a token costs 100 bytes beside its text until then."""
 
 
 class SpokenText:
-    """Text that only grows, sliced anywhere in time proportional to the slice."""
+    """Text that only grows, sliced anywhere in time proportional to the slice; it takes little more than its text."""
 
-    __slots__ = ("_parts", "_starts", "length")
+    __slots__ = ("_joined", "_parts", "_starts", "length")
 
     def __init__(self) -> None:
         self._parts: list[str] = []
         self._starts: list[int] = []
+        self._joined = 0
         self.length = 0
 
     def append(self, text: str) -> None:
@@ -34,19 +40,43 @@ class SpokenText:
             self._parts.append(text)
             self._starts.append(self.length)
             self.length += len(text)
+            if len(self._parts) - self._joined >= LOOSE_PARTS:
+                self._join(self._joined)
 
     def since(self, offset: int, limit: int = sys.maxsize) -> str:
         """The text from ``offset`` on, ``limit`` code points of it at most."""
         if offset >= self.length:
             return ""
-        first, last = bisect_right(self._starts, offset) - 1, bisect_left(self._starts, offset + limit)
-        skip = offset - self._starts[first]
+        starts = self._starts
+        if offset >= starts[-1]:  # where a reader that keeps up always is
+            skip = offset - starts[-1]
+            return self._parts[-1][skip : skip + limit]
+        first, last = bisect_right(starts, offset) - 1, bisect_left(starts, offset + limit)
+        skip = offset - starts[first]
         return "".join(self._parts[first:last])[skip : skip + limit]
 
     def __str__(self) -> str:
         if len(self._parts) > 1:
-            self._parts, self._starts = ["".join(self._parts)], [0]
+            self._join(0)
         return self._parts[0] if self._parts else ""
+
+    def _join(self, first: int) -> None:
+        """Make one part of all from ``first`` on."""
+        self._parts[first:] = ["".join(self._parts[first:])]
+        del self._starts[first + 1 :]
+        self._joined = first + 1
+
+
+class ChatDelta(msgspec.Struct, rename="camel", gc=False):
+    """More of an answer, as one `chat` event tells it."""
+
+    run_id: str
+    session_key: str
+    seq: int
+    state: str
+    delta_text: str
+    offset: int
+    tokens: int
 
 
 @dataclass(slots=True)
@@ -60,16 +90,17 @@ class StepLog:
     version: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(msgspec.Struct, frozen=True, gc=False):
     """How a run ended. ``facts`` are further payload keys: usage, model, snapshot, errorMessage, stopReason."""
 
     state: Literal["final", "aborted", "error"]
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: dict[str, Any] = {}
 
 
 class RunLog:
-    """The answer, the reasoning steps and the ending of one run."""
+    """The answer, the reasoning steps and the ending of one run; ``stepped`` counts the changes of its steps."""
+
+    __slots__ = ("ending", "run_id", "session_key", "stepped", "steps", "text", "tokens")
 
     def __init__(self, run_id: str, session_key: str) -> None:
         self.run_id = run_id
@@ -77,6 +108,7 @@ class RunLog:
         self.text = SpokenText()
         self.tokens = 0
         self.steps: dict[str, StepLog] = {}
+        self.stepped = 0
         self.ending: Ending | None = None
 
     def append(self, text: str, tokens: int = 1) -> None:
@@ -89,6 +121,7 @@ class RunLog:
         step.tokens += tokens
         step.seconds = seconds if seconds is not None else step.seconds
         step.version += 1
+        self.stepped += 1
 
     def end(self, ending: Ending) -> None:
         """Close the log; the first ending stands."""
@@ -98,6 +131,8 @@ class RunLog:
 class Cursor:
     """What one connection knows of a run. ``cumulative`` sends the whole text each time, as OpenClaw does."""
 
+    __slots__ = ("_seq", "_stepped", "_steps", "cumulative", "ended", "log", "offset", "tokens")
+
     def __init__(
         self, log: RunLog, *, offset: int = 0, steps: Mapping[str, int] | None = None, cumulative: bool = False
     ) -> None:
@@ -105,36 +140,39 @@ class Cursor:
         self.cumulative = cumulative
         self.offset = min(max(offset, 0), log.text.length)
         self.tokens = log.tokens if self.offset == log.text.length else 0
-        self._steps = {key: (max(at, 0), -1) for key, at in (steps or {}).items()}
+        self._steps = {key: (max(at, 0), -1) for key, at in steps.items()} if steps else {}
+        self._stepped = 0
         self._seq = 0
         self.ended = False
 
-    @property
-    def urgent(self) -> bool:
-        """Whether what is untold is the first of a run, the first of its answer, or its end."""
-        first = self._seq == 0 or (self.offset == 0 and self.log.text.length > 0)
-        return first or self.log.ending is not None
-
-    @property
-    def waiting(self) -> int:
-        """Tokens of the answer not told yet."""
-        return self.log.tokens - self.tokens
+    def due(self, size: int) -> bool:
+        """Whether to tell at once: the first of a run, the first of its answer, its end, or ``size`` tokens more."""
+        log = self.log
+        return (
+            log.tokens - self.tokens >= size
+            or log.ending is not None
+            or self._seq == 0
+            or (self.offset == 0 and log.text.length > 0)
+        )
 
     @property
     def behind(self) -> bool:
         """Whether anything at all is untold."""
-        if self.offset < self.log.text.length or (self.log.ending is not None and not self.ended):
-            return True
-        return any(self._steps.get(key, (0, -1))[1] != step.version for key, step in self.log.steps.items())
+        return self._text_behind or (self.log.ending is not None and not self.ended)
 
-    def take(self) -> list[tuple[str, dict[str, Any]]]:
+    @property
+    def _text_behind(self) -> bool:
+        return self.offset < self.log.text.length or self._stepped != self.log.stepped
+
+    def take(self) -> list[tuple[str, Any]]:
         """What is untold, as (event name, payload); from now on it counts as told. Of a long text it is a part."""
-        told = [("agent", payload) for payload in self._take_steps()]
-        if self.offset < self.log.text.length:
+        log = self.log
+        told = self._take_steps() if self._stepped != log.stepped else []
+        if self.offset < log.text.length:
             told.append(("chat", self._take_text()))
-        if self.log.ending is not None and not self.ended and self.offset == self.log.text.length:
+        if log.ending is not None and not self.ended and not self._text_behind:
             self.ended = True
-            told.append(("chat", self._take_ending(self.log.ending)))
+            told.append(("chat", self._take_ending(log.ending)))
         return told
 
     def _payload(self, **facts: Any) -> dict[str, Any]:
@@ -144,30 +182,36 @@ class Cursor:
     def _message(self) -> dict[str, Any]:
         return {"role": "assistant", "content": [{"type": "text", "text": str(self.log.text)}]}
 
-    def _take_text(self) -> dict[str, Any]:
-        offset, length = self.offset, self.log.text.length
-        delta = self.log.text.since(offset, length if self.cumulative else LONGEST_DELTA)
+    def _take_text(self) -> ChatDelta | dict[str, Any]:
+        log, offset = self.log, self.offset
+        delta = log.text.since(offset, sys.maxsize if self.cumulative else LONGEST_DELTA)
         self.offset += len(delta)
-        self.tokens = self.log.tokens * self.offset // length
+        self.tokens = log.tokens * self.offset // log.text.length
         if self.cumulative:
             return self._payload(state="delta", deltaText=delta, message=self._message())
-        return self._payload(state="delta", deltaText=delta, offset=offset, tokens=self.tokens)
+        self._seq += 1
+        return ChatDelta(log.run_id, log.session_key, self._seq, "delta", delta, offset, self.tokens)
 
-    def _take_steps(self) -> list[dict[str, Any]]:
-        told = []
+    def _take_steps(self) -> list[tuple[str, Any]]:
+        told: list[tuple[str, Any]] = []
+        self._stepped = self.log.stepped
         for key, step in self.log.steps.items():
             offset, version = self._steps.get(key, (0, -1))
             if version == step.version:
                 continue
-            self._steps[key] = (step.text.length, step.version)
-            data: dict[str, Any] = {"delta": step.text.since(offset)}
+            delta = step.text.since(offset, sys.maxsize if self.cumulative else LONGEST_DELTA)
+            complete = offset + len(delta) >= step.text.length
+            if not complete:
+                self._stepped = -1
+            self._steps[key] = (min(offset + len(delta), step.text.length), step.version if complete else -1)
+            data: dict[str, Any] = {"delta": delta}
             if self.cumulative:
                 data["text"] = str(step.text)
             else:
                 data |= {"key": key, "title": step.title, "offset": offset, "tokens": step.tokens}
-                if step.seconds is not None:
+                if complete and step.seconds is not None:
                     data["seconds"] = step.seconds
-            told.append(self._payload(stream="thinking", data=data))
+            told.append(("agent", self._payload(stream="thinking", data=data)))
         return told
 
     def _take_ending(self, ending: Ending) -> dict[str, Any]:

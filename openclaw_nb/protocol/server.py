@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
+from ..door import Locked
 from .frames import (
     CAPABILITIES,
     MAX_FRAME,
@@ -26,23 +29,20 @@ from .frames import (
 __all__ = ["Call", "Close", "Instruction", "Send", "ServerSession"]
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(msgspec.Struct, frozen=True):
     """Send these bytes."""
 
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Close:
+class Close(msgspec.Struct, frozen=True):
     """Close the connection, after what was sent before."""
 
     code: int
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """Carry out this request of an authenticated client and answer it."""
 
     request: Request
@@ -52,7 +52,10 @@ Instruction = Send | Close | Call
 
 
 class ServerSession:
-    """One connection at the gateway: challenge, connect, then calls; it numbers the events it sends."""
+    """One connection at the gateway: challenge, connect, then calls; it numbers the events it sends.
+
+    ``authorize`` says whether a token is valid, or raises Locked.
+    """
 
     def __init__(
         self, *, conn_id: str, nonce: str, version: str, methods: Sequence[str], authorize: Callable[[str | None], bool]
@@ -105,10 +108,14 @@ class ServerSession:
         if not common:
             details = {"code": "PROTOCOL_MISMATCH", "expectedProtocol": PROTOCOLS[-1]}
             return self._refuse(request, "INVALID_REQUEST", "protocol mismatch", details, close=1002)
-        if not self._authorize(params.auth.token if params.auth else None):
-            details = {"code": "AUTH_TOKEN_MISMATCH"}
-            sentence = "unauthorized: gateway token mismatch (provide gateway auth token)"
-            return self._refuse(request, "INVALID_REQUEST", sentence, details)
+        try:
+            if not self._authorize(params.auth.token if params.auth else None):
+                details = {"code": "AUTH_TOKEN_MISMATCH"}
+                sentence = "unauthorized: gateway token mismatch (provide gateway auth token)"
+                return self._refuse(request, "INVALID_REQUEST", sentence, details)
+        except Locked as lock:
+            details = {"code": lock.code, "retryAfterMs": math.ceil(lock.retry_after * 1000)}
+            return self._refuse(request, "INVALID_REQUEST", str(lock), details)
         if params.role != "operator":
             return self._refuse(request, "INVALID_REQUEST", f"role {params.role!r} is not served here")
         self.protocol = common[-1]

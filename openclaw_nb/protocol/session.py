@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from reprlib import Repr
 from typing import Any
 
-from ..errors import AuthError, OpenClawError, ProtocolError, RequestError
+from ..errors import AuthError, ConnectionLost, OpenClawError, ProtocolError, RequestError, one_line
 from .frames import (
     CAPABILITIES,
     PROTOCOLS,
@@ -34,6 +35,21 @@ __all__ = [
     "Shutdown",
     "message_text",
 ]
+
+
+LARGEST = 2**53
+"""Numbers of a gateway are taken below this, where a float is still exact."""
+
+LONGEST_TICK = 3600.0
+"""Seconds between ticks, however long a gateway says."""
+
+_short = Repr()
+
+SECRET = 8
+"""Characters from which on a token is masked in a gateway's words; a shorter one may be a part of any word."""
+
+LONGEST_LOCK = 60.0
+"""Seconds a gateway's lock is waited for at most before the next attempt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,17 +185,28 @@ class ClientSession:
             case "agent":
                 yield from self._agent(payload)
             case "shutdown":
-                yield Shutdown(str(payload.get("reason", "")))
+                yield Shutdown(self._said(payload.get("reason", "")))
 
     def _response(self, frame: Response) -> Iterator[Happened]:
-        error = None if frame.ok else _error(frame.error or {})
+        error = None if frame.ok else self._error(frame.error or {})
         if frame.id == self._connect_id:
             if error is not None:
-                raise _not_let_in(frame.error or {}, error)
+                refused = _not_let_in(frame.error or {}, error)
+                refused.code = self._said(refused.code)
+                raise refused
             self.hello = _read_hello(frame.payload)
             yield self.hello
         else:
             yield Reply(frame.id, frame.payload, error)
+
+    def _said(self, words: object) -> str:
+        """A gateway's words, to be shown and saved: without terminal escapes, and without our token."""
+        said, token = str(words), self._token or ""
+        return one_line(said.replace(token, "***") if len(token) >= SECRET else said)
+
+    def _error(self, error: dict[str, Any]) -> RequestError:
+        code = self._said(error.get("code", "INVALID_REQUEST"))
+        return RequestError(self._said(error.get("message", "refused")), code=code)
 
     def _chat(self, payload: dict[str, Any]) -> Iterator[Happened]:
         run_id = payload.get("runId")
@@ -192,22 +219,23 @@ class ClientSession:
         elif isinstance(payload.get("message"), dict):
             yield from self.catch_up(run_id, message_text(payload["message"]))
         if state in ("final", "aborted", "error"):
-            length = payload.get("length")
-            if isinstance(length, int) and length > cursor.have:
+            if (_count(payload.get("length")) or 0) > cursor.have:
                 yield Gap(run_id, cursor.have)
             else:
                 del self.runs[run_id]
+                if "errorMessage" in payload:
+                    payload["errorMessage"] = self._said(payload["errorMessage"])
                 yield RunEnded(run_id, state, payload)
 
     def _text_at(self, run_id: str, cursor: RunCursor, payload: dict[str, Any]) -> Iterator[Happened]:
-        offset, text = payload["offset"], payload.get("deltaText")
-        if not isinstance(offset, int) or not isinstance(text, str):
-            raise ProtocolError("a chat delta needs an integer offset and a text")
+        offset, text = _count(payload["offset"]), payload.get("deltaText")
+        if offset is None or not isinstance(text, str):
+            raise ProtocolError("a chat delta needs an offset, counted from 0, and a text")
         if offset > cursor.have:
             yield Gap(run_id, cursor.have)
             return
-        tokens = payload.get("tokens")
-        cursor.tokens = tokens if isinstance(tokens, int) else cursor.tokens + 1
+        tokens = _count(payload.get("tokens"))
+        cursor.tokens = cursor.tokens + 1 if tokens is None else max(cursor.tokens, tokens)
         if fresh := text[cursor.have - offset :]:
             at, cursor.have = cursor.have, cursor.have + len(fresh)
             yield RunText(run_id, at, fresh, cursor.tokens)
@@ -228,15 +256,14 @@ class ClientSession:
         key = str(data.get("key", "thinking"))
         have = cursor.steps.get(key, 0)
         # A gateway without offsets tells the whole text each time.
-        offset, text = data.get("offset", 0), data.get("delta" if "offset" in data else "text")
-        if not isinstance(offset, int) or not isinstance(text, str) or offset > have:
+        offset, text = _count(data.get("offset", 0)), data.get("delta" if "offset" in data else "text")
+        if offset is None or not isinstance(text, str) or offset > have:
             return
         fresh = text[have - offset :]
         cursor.steps[key] = have + len(fresh)
-        tokens, seconds = data.get("tokens"), data.get("seconds")
         yield RunStep(
-            str(run_id), key, str(data.get("title", key)), have, fresh, tokens if isinstance(tokens, int) else 0,
-            float(seconds) if isinstance(seconds, (int, float)) else None,
+            str(run_id), key, str(data.get("title", key)), have, fresh, _count(data.get("tokens")) or 0,
+            _duration(data.get("seconds")),
         )  # fmt: skip
 
 
@@ -249,16 +276,31 @@ def message_text(message: Mapping[str, Any]) -> str:
     return "".join(str(part.get("text", "")) for part in parts if isinstance(part, dict))
 
 
-def _error(error: dict[str, Any]) -> RequestError:
-    return RequestError(str(error.get("message", "refused")), code=str(error.get("code", "INVALID_REQUEST")))
-
-
 def _not_let_in(error: dict[str, Any], refused: RequestError) -> OpenClawError:
     details = error.get("details")
     reason = details.get("code") if isinstance(details, dict) else None
+    if reason == "AUTH_RATE_LIMITED":
+        return _locked(details)
     if reason == "PROTOCOL_MISMATCH":
         return ProtocolError(f"the gateway speaks another protocol version ({PROTOCOLS[0]} to {PROTOCOLS[-1]} here)")
     return AuthError(f"the gateway does not let us in: {refused}", code=str(reason or refused.code))
+
+
+def _locked(details: Any) -> ConnectionLost:
+    """Somebody at this address guessed tokens, perhaps not us: it opens again by itself."""
+    locked = ConnectionLost("too many wrong tokens were tried at this gateway; it lets nobody in for a while")
+    locked.retry_after = min((_duration(details.get("retryAfterMs")) or 0.0) / 1000, LONGEST_LOCK)
+    return locked
+
+
+def _count(value: Any) -> int | None:
+    """A gateway's word for how many, or None where it is none."""
+    return value if type(value) is int and 0 <= value < LARGEST else None
+
+
+def _duration(value: Any) -> float | None:
+    """A gateway's word for how long, in its own unit, or None where it is none."""
+    return float(value) if type(value) in (int, float) and 0 <= value < LARGEST else None
 
 
 def _read_hello(payload: Any) -> Hello:
@@ -266,9 +308,9 @@ def _read_hello(payload: Any) -> Hello:
         features = payload.get("features", {})
         policy = payload.get("policy", {})
         capabilities = frozenset(map(str, features.get("capabilities", ())))
-        protocol, tick = int(payload["protocol"]), policy.get("tickIntervalMs", TICK * 1000) / 1000
-    except (AttributeError, KeyError, TypeError, ValueError):
+        protocol, tick = payload["protocol"], _duration(policy.get("tickIntervalMs"))
+    except (AttributeError, KeyError, TypeError):
         raise ProtocolError("the gateway's hello-ok cannot be read") from None
-    if protocol not in PROTOCOLS:
-        raise ProtocolError(f"the gateway chose protocol {protocol}, which was not offered")
-    return Hello(protocol, capabilities, tick)
+    if type(protocol) is not int or protocol not in PROTOCOLS:
+        raise ProtocolError(f"the gateway chose protocol {_short.repr(protocol)}, which was not offered")
+    return Hello(protocol, capabilities, TICK if tick is None else min(max(tick / 1000, 1.0), LONGEST_TICK))

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from openclaw_nb.errors import ConfigError, ModelError
-from openclaw_nb.models.base import Model, ModelEvent, ModelRequest, TextDelta, ThinkingDelta
+from openclaw_nb.models.base import Continuing, Model, ModelEvent, ModelRequest, TextDelta, ThinkingDelta
 from openclaw_nb.models.providers import ProviderModel
 from openclaw_nb.run import Usage
 from tests.mock_openai import MockOpenAI, Reply, words
@@ -122,6 +122,17 @@ def test_history_and_instructions_reach_the_wire(serve: Callable[..., MockOpenAI
     sent = [(message["role"], message["content"]) for message in mock.requests[0].body["messages"]]
     assert sent == [("system", "be brief"), ("user", "one"), ("assistant", "two"), ("user", "three")]
     assert mock.requests[0].headers["authorization"] == f"Bearer {KEY}"
+
+
+def test_a_cut_answer_is_asked_to_go_on(serve: Callable[..., MockOpenAI]) -> None:
+    mock = serve(tokens=1)
+    model = ProviderModel("openai-chat:gpt-4o")
+    assert isinstance(model, Continuing)
+    ask(model.continued(HELLO, "one two "))
+    *before, last = [(message["role"], message["content"]) for message in mock.requests[0].body["messages"]]
+    assert before == [("user", "hello there"), ("assistant", "one two ")]
+    assert last[0] == "user"
+    assert "Go on exactly where it ends" in last[1]
 
 
 @pytest.mark.parametrize(("level", "effort"), [(1, "minimal"), (2, "low"), (3, "medium"), (4, "high")])

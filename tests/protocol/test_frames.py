@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import random
 from contextlib import suppress
@@ -71,8 +72,29 @@ def test_plain_data_arrives_as_it_left(data: Any) -> None:
 
 def test_no_bytes_for_what_is_not_json() -> None:
     assert decode_json(encode([float("nan"), float("inf")])) == [None, None]
-    with pytest.raises(ProtocolError):
-        decode_json(b'["\\ud800", NaN]')
+    assert decode_json(encode(["\ud800", float("nan"), {"a": float("-inf")}])) == ["\ud800", None, {"a": None}]
+    for raw in (b'["\\ud800", NaN]', b'["\\ud800", 1e999]', b"1e999"):
+        with pytest.raises(ProtocolError):
+            decode_json(raw)
+
+
+@pytest.mark.parametrize("decode", [decode_request, decode_server_frame])
+def test_a_message_of_many_values_is_not_searched_for_garbage_while_it_is_read(decode: Any) -> None:
+    def searches() -> int:
+        return sum(generation["collections"] for generation in gc.get_stats())
+
+    start = b'{"type":"event","event":"e","payload":{"a":['
+    if decode is decode_request:
+        start = b'{"type":"req","id":"q","method":"m","params":{"a":['
+    small, big = (start + b"[]," * count + b"[]]}}" for count in (10_000, 200_000))
+    before = searches()
+    decode(small)
+    between = searches()
+    decode(big)
+    assert searches() - between < between - before
+    with suppress(ProtocolError):
+        decode(big[:-1])
+    assert gc.isenabled()
 
 
 # -- recorded from the real gateways, 2026.9.6 (protocol 4) and 2026.3.1 (protocol 3) ----------------
@@ -140,6 +162,11 @@ BAD = {
     b'{"type":"req","id":"q","method":"m","params":{"a":"\\ud800","b":' + b"[" * 200_000 + b"}": "q",
     b'{"type":"req","id":"\\ud8","method":"m"': "invalid",
     b'{"type":"req","id":"\xff","method":"m"}': "invalid",
+    b'{"type":"req","id":"q","method":"m","params":{"a":"\\ud800","b":1e999}}': "q",
+    b'{"type":"\\ud800","id":"q","method":"m"}': "q",
+    b'{"\\ud800":1,"id":"q","method":5}': "q",
+    b'{"type":"req","id":"q","method":"' + b"m" * 257 + b'"}': "q",
+    b'{"type":"req","method":"m","id":"' + b"q" * 257 + b'"}': "invalid",
     b'{"x":"\\"id\\":\\"no\\"","method":1}': "invalid",
     b'{"x":{"id":"no"},"method":1': "invalid",
     b"[" * 200_000: "invalid",

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from openclaw_nb.door import Locked
 from openclaw_nb.protocol.frames import MAX_FRAME, MAX_HELLO, encode
 from openclaw_nb.protocol.server import Call, Close, Send, ServerSession
 from tests.spine import hello
@@ -74,10 +75,79 @@ def test_who_is_not_let_in(request_: Any, code: int, details: str | None) -> Non
     assert "T" not in reply["error"]["message"]
 
 
-def test_scopes_are_not_granted_by_who_asks_for_them() -> None:
+def test_who_guessed_too_often_is_told_when_to_come_back() -> None:
+    def locked(token: str | None) -> bool:
+        raise Locked(59.9991)
+
+    session = ServerSession(conn_id="c", nonce="n", version="1", methods=[], authorize=locked)
+    send, close = session.receive(encode(hello("T")))
+    assert isinstance(send, Send)
+    assert isinstance(close, Close)
+    error = json.loads(send.data)["error"]
+    assert error["code"] == "INVALID_REQUEST"
+    assert error["details"] == {"code": "AUTH_RATE_LIMITED", "retryAfterMs": 60_000}
+    assert error["message"] == "unauthorized: too many wrong tokens came from this address, try again later"
+    assert close.code == 1008
+    assert not session.authenticated
+
+
+@pytest.mark.parametrize(
+    ("asked", "granted"),
+    [
+        ([], []),
+        (["operator.read", "operator.admin", "*"], ["operator.read"]),
+        (["operator.write", "operator.read"] * 1_000, ["operator.read", "operator.write"]),
+        ([f"operator.{i}" for i in range(3_000)], []),
+        (["operator.approvals", "operator.pairing", "operator.talk.secrets", "node.invoke", "admin"], []),
+        (["operator.*", "operator.read ", "OPERATOR.READ", "operator.read,operator.write", ""], []),
+    ],
+)
+def test_scopes_are_not_granted_by_who_asks_for_them(asked: list[str], granted: list[str]) -> None:
     session = new_session()
-    reply = let_in(session, scopes=["operator.read", "operator.admin", "*"])
+    reply = let_in(session, scopes=asked)
+    assert reply["payload"]["auth"] == {"method": "token", "role": "operator", "scopes": granted}
+    assert session.scopes == tuple(granted)
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"permissions": {"operator.admin": True, "operator.write": True}},
+        {"commands": ["exec", "operator.write"]},
+        {"device": {"id": "d", "scopes": ["operator.admin"], "role": "operator", "signature": "s"}},
+        {"client": {"id": "cli", "mode": "cli", "scopes": ["operator.admin"], "role": "admin"}},
+        {"caps": ["operator.admin"]},
+        {"auth": {"token": "T", "scopes": ["operator.admin"], "deviceToken": "d", "password": "p"}},
+    ],
+)
+def test_nothing_else_grants_a_scope(facts: dict[str, Any]) -> None:
+    session = new_session()
+    reply = let_in(session, scopes=["operator.read"], **facts)
     assert reply["payload"]["auth"]["scopes"] == ["operator.read"]
+    assert session.scopes == ("operator.read",)
+
+
+@pytest.mark.parametrize("role", ["node", "admin", "", "operator ", "Operator"])
+def test_no_other_role_is_served(role: str) -> None:
+    session = new_session()
+    assert session.receive(encode(hello("T", role=role)))[-1] == Close(1008, f"role {role!r} is not served here")
+    assert not session.authenticated
+    assert not session.scopes
+
+
+@pytest.mark.parametrize("scopes", ["operator.admin", {"operator.admin": True}, [5], [None], None])
+def test_scopes_that_are_none(scopes: Any) -> None:
+    session = new_session()
+    _, close = session.receive(encode(hello("T", scopes=scopes)))
+    assert close == Close(1008, "invalid request frame")
+    assert not session.authenticated
+
+
+def test_no_scope_is_gained_later() -> None:
+    session = new_session()
+    let_in(session, scopes=["operator.read"])
+    (call,) = session.receive(encode(hello("T", scopes=["operator.read", "operator.write"])))
+    assert isinstance(call, Call)
     assert session.scopes == ("operator.read",)
 
 

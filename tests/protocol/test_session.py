@@ -78,7 +78,6 @@ def test_not_let_in() -> None:
         (True, {"protocol": "x"}, ProtocolError),
         (True, {"protocol": 5}, ProtocolError),
         (True, {"protocol": 4, "features": []}, ProtocolError),
-        (True, {"protocol": 4, "policy": {"tickIntervalMs": "soon"}}, ProtocolError),
         (False, {"code": "INVALID_REQUEST", "details": {"code": "PROTOCOL_MISMATCH"}}, ProtocolError),
         (False, {"code": "NOT_PAIRED", "message": "m", "details": {"code": "DEVICE_IDENTITY_REQUIRED"}}, AuthError),
         (False, {}, AuthError),

@@ -1,0 +1,218 @@
+"""Going on with an answer whose gateway was killed: at the exact character, or as a continuation, or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openclaw_nb.client import OpenClawClient
+from openclaw_nb.continuation import go_on
+from openclaw_nb.engine import Engine, Turn
+from openclaw_nb.errors import RunError
+from openclaw_nb.gateway import Gateway
+from openclaw_nb.models.base import ModelEvent, ModelRequest, TextDelta, ThinkingDelta
+from openclaw_nb.run import State, Status, Usage
+from openclaw_nb.snapshots import SnapshotStore
+from tests.faults.proxy import CutAfter, FaultProxy
+from tests.spine import Counted, any_text, asynchronous, let_in, play, soon
+
+
+class Answers:
+    """A Model that gives one answer after the other, each in pieces."""
+
+    name = "answers"
+
+    def __init__(self, *answers: list[str]) -> None:
+        self.answers = list(answers)
+        self.asked: list[ModelRequest] = []
+        self.closed = 0
+
+    async def stream(self, request: ModelRequest) -> AsyncIterator[ModelEvent]:
+        self.asked.append(request)
+        try:
+            yield ThinkingDelta("hm")
+            for piece in self.answers.pop(0):
+                yield TextDelta(piece)
+            yield Usage(1, 2)
+        finally:
+            self.closed += 1
+
+
+class GoesOn(Answers):
+    """One that can be asked to go on."""
+
+    def continued(self, request: ModelRequest, partial: str) -> ModelRequest:
+        return replace(request, instructions=f"after {partial}")
+
+
+ASKED = ModelRequest(({"role": "user", "content": "q"},))
+
+
+async def said_after(model: Any, partial: str) -> list[ModelEvent]:
+    async with aclosing(go_on(model, model.stream, ASKED, partial)) as events:
+        return [event async for event in events]
+
+
+def text(events: list[ModelEvent]) -> str:
+    return "".join(event.text for event in events if isinstance(event, TextDelta))
+
+
+@given(st.lists(any_text, min_size=1), st.data())
+def test_a_model_that_says_the_same_goes_on_at_the_exact_character(pieces: list[str], data: st.DataObject) -> None:
+    whole = "".join(pieces)
+    cut = data.draw(st.integers(0, len(whole)))
+    model = Answers(pieces)
+    events = play(said_after(model, whole[:cut]))
+    assert text(events) == whole[cut:]
+    assert events[0] == ThinkingDelta("hm")
+    assert events[-1] == Usage(1, 2)
+    assert len(model.asked) == model.closed == 1
+
+
+@pytest.mark.parametrize("second", [["one ", "three"], ["one"], [], ["on", "x"], ["something else"]])
+@asynchronous
+async def test_one_that_says_something_else_is_asked_to_go_on(second: list[str]) -> None:
+    model = GoesOn(second, ["three"])
+    assert text(await said_after(model, "one two ")) == "three"
+    assert [request.instructions for request in model.asked] == ["", "after one two "]
+    assert model.closed == 2
+
+
+@asynchronous
+async def test_one_that_says_something_else_and_cannot_go_on() -> None:
+    model = Answers(["one ", "three"])
+    with pytest.raises(RunError, match="answers, asked again, answers differently; what came is kept") as failure:
+        await said_after(model, "one two ")
+    assert failure.value.code == "RUN_LOST"
+    assert model.closed == 1
+
+
+@asynchronous
+async def test_the_session_keeps_the_whole_answer() -> None:
+    model = Answers(["one \ud83d", "\ude00 two"])
+    engine = Engine(SnapshotStore(), model)
+    turn = Turn("k", "q", partial="one \N{GRINNING FACE} ", partial_tokens=2)
+    async with aclosing(engine.turn(turn)) as events:
+        assert text([event async for event in events]) == "two"
+    assert engine.history("main")[1]["content"] == "one \N{GRINNING FACE} two"
+
+
+@asynccontextmanager
+async def two_lives(
+    first: Any, second: Any, **options: Any
+) -> AsyncIterator[tuple[FaultProxy, Gateway, OpenClawClient]]:
+    """A client of one gateway, and another to take its place, as a gateway that was killed and started again does."""
+    async with (
+        Gateway(first, "same") as one,
+        Gateway(second, "same") as other,
+        FaultProxy(one.port) as proxy,
+        OpenClawClient(token="same", token_batch_size=1, **options) as client,
+    ):
+        await client.connect(proxy.url)
+        yield proxy, other, client
+
+
+def restart(proxy: FaultProxy, gateway: Gateway) -> None:
+    proxy.upstream = gateway.port
+    proxy.cut()
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+@asynchronous
+async def test_a_gateway_killed_in_mid_answer(streaming: bool) -> None:
+    first, second = Counted("one ", "two ", until=asyncio.Event()), Counted(*"one two three")
+    async with two_lives(first, second, streaming=streaming) as (proxy, other, client):
+        run = client.send("go")
+        words: list[str] = []
+        run.subscribe(lambda event: words.append(event.words) if isinstance(event, State) else None)
+        await soon(lambda: run.text == "one two " if streaming else first.calls)
+        restart(proxy, other)
+        result = await run
+        assert result == "one two three"
+        assert "the gateway was restarted; asking it again" in words
+        assert (first.calls, second.calls) == (1, 1)
+        assert other.engine.history("main")[1]["content"] == result
+        assert await client.send("go", idempotency_key=run.id) == result
+        assert second.calls == 1
+
+
+@asynchronous
+async def test_killed_again_and_again_and_once_before_the_first_token() -> None:
+    lives = [Counted(*"one two three four"[:k], until=asyncio.Event()) for k in (0, 4, 8, 8, 14)]
+    async with AsyncExitStack() as stack:
+        gateways = [
+            await stack.enter_async_context(Gateway(model, "same")) for model in [*lives, Counted("one two three four")]
+        ]
+        proxy = await stack.enter_async_context(FaultProxy(gateways[0].port))
+        client = await stack.enter_async_context(OpenClawClient(token="same"))
+        await client.connect(proxy.url)
+        run = client.send("go")
+        for model, following in zip(lives, gateways[1:], strict=True):
+            await soon(lambda model=model: model.calls and run.text.startswith("".join(model.pieces)))
+            restart(proxy, following)
+        assert await run == "one two three four"
+
+
+@asynchronous
+async def test_stopped_while_it_is_killed() -> None:
+    first, second = Counted("one ", until=asyncio.Event()), Counted("one ", "two")
+    async with two_lives(first, second) as (proxy, other, client):
+        run = client.send("go")
+        await soon(lambda: run.text)
+        proxy.faults.append(CutAfter(0, "connect.challenge"))
+        restart(proxy, other)
+        await soon(lambda: run.status is Status.RECONNECTING)
+        run.cancel()
+        assert (await run).status is Status.STOPPED
+        await client.request("health")
+        assert second.calls == 0
+
+
+@asynchronous
+async def test_another_answer_is_an_error_that_keeps_what_came() -> None:
+    async with two_lives(Counted("one ", until=asyncio.Event()), Counted("two ")) as (proxy, other, client):
+        run = client.send("go")
+        await soon(lambda: run.text)
+        restart(proxy, other)
+        with pytest.raises(RunError, match="answers differently") as failure:
+            await run
+        assert (failure.value.code, failure.value.partial) == ("RUN_LOST", "one ")
+        assert type(failure.value) is RunError
+
+
+@asynchronous
+async def test_a_handler_of_ones_own_is_not_asked_to_go_on() -> None:
+    async def handler(turn: Turn) -> AsyncIterator[ModelEvent]:
+        yield TextDelta("one ")
+        await asyncio.Event().wait()
+
+    async with AsyncExitStack() as stack:
+        one, other = [await stack.enter_async_context(Gateway("offline", "same", handler=handler)) for _ in range(2)]
+        proxy = await stack.enter_async_context(FaultProxy(one.port))
+        client = await stack.enter_async_context(OpenClawClient(token="same"))
+        await client.connect(proxy.url)
+        run = client.send("go")
+        await soon(lambda: run.text)
+        restart(proxy, other)
+        with pytest.raises(RunError, match="cannot go on") as failure:
+            await run
+        assert (failure.value.code, failure.value.partial) == ("RUN_LOST", "one ")
+
+
+@asynchronous
+async def test_a_part_that_the_gateway_knows_otherwise() -> None:
+    params = {"sessionKey": "main", "message": "go", "idempotencyKey": "k", "partial": {"text": "zero"}}
+    async with Gateway(Counted("one ", until=asyncio.Event())) as gateway, let_in(gateway) as raw:
+        assert (await raw.ask("chat.send", **(params | {"partial": None})))["ok"]
+        await raw.event("chat", deltaText="one ")
+        assert (await raw.ask("chat.send", **params))["error"]["code"] == "RUN_LOST"
+        assert (await raw.ask("chat.send", **(params | {"partial": {"text": "on"}})))["payload"][
+            "status"
+        ] == "in_flight"
