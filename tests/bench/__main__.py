@@ -1,6 +1,7 @@
-"""`make bench`: one 4,000-token answer, from one mock, on every way a notebook user has today, side by side.
+"""`make bench`: what the gateway costs, what it adds to a first token, and one 4,000-token answer, from one mock, on
+every way a notebook user has today, side by side. ``python -m tests.bench gateway`` runs one part of it.
 
-Read the ratios: absolute figures are this machine's. Each contender has a kernel of its own.
+Read the ratios: absolute figures are this machine's. Each contender has a kernel or a process of its own.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from . import gateway, latency, reconnect
 from .kernels import ROOT, kernel, server
 
 TOKENS = 4000
@@ -177,12 +179,20 @@ def _updates(replies: list[list[dict[str, Any]]]) -> list[int]:
     return list(final.values())
 
 
-def main() -> None:
+def notebooks() -> None:
     loading()
     first_cell()
     with mock() as env:
         one_stream(env)
         through_a_server(env)
+
+
+PARTS = {"gateway": gateway.main, "latency": latency.main, "reconnect": reconnect.main, "notebooks": notebooks}
+
+
+def main() -> None:
+    for name in sys.argv[1:] or PARTS:
+        PARTS[name]()
 
 
 if __name__ == "__main__":

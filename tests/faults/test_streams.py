@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+import subprocess
 import threading
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
-from openclaw_nb import inflight, link
+from openclaw_nb import inflight, pulse
 from openclaw_nb.client import OpenClawClient
 from openclaw_nb.connection import HIGH_WATER
 from openclaw_nb.errors import RequestError, RunError, RunTimeout
 from openclaw_nb.gateway import Gateway
 from openclaw_nb.protocol.runlog import LONGEST_DELTA
 from openclaw_nb.run import Delta, Status
-from tests.faults.proxy import Blackhole, CutAfter, Slow, behind
+from tests.faults.kinds import CLIENT, GATEWAY, CutAfter, CutAtByte, How, Split
+from tests.faults.proxy import FaultProxy, abreast, behind
 from tests.spine import Counted, asynchronous, let_in, on_both_loops, serving, soon
+
+Figure = Callable[[str, str], None]
 
 
 async def last_message(client: OpenClawClient, session: str) -> Any:
@@ -30,20 +36,40 @@ async def last_message(client: OpenClawClient, session: str) -> Any:
 
 
 @on_both_loops
-async def test_cancelled_at_every_delta() -> None:
-    model = Counted(*(f"{i} " for i in range(25)), pause=0.002)
+async def test_cancelled_at_every_delta(figure: Figure) -> None:
+    pieces = [f"{i} " for i in range(100)]
+    gate = asyncio.Event()
+    model = Counted(*pieces, pause=0.001, until=gate)
+    waits: list[float] = []
+
+    async def cancel_at(k: int, client: OpenClawClient) -> None:
+        run = client.send("go", session=f"s{k}")
+        asked = 0.0
+
+        def stop(event: object) -> None:
+            nonlocal asked
+            if isinstance(event, Delta) and event.tokens == k + 1:
+                asked = time.monotonic()
+                run.cancel()
+
+        run.subscribe(stop)
+        result = await run
+        waits.append(time.monotonic() - asked)
+        assert result.status is Status.STOPPED
+        assert result.words == "stopped by you"
+        assert result.startswith("".join(pieces[: k + 1]))
+        assert result.usage.output_tokens == len(result.split()), "what came is counted"
+        assert result == await last_message(client, f"s{k}")
+        assert result.snapshot, "the history stands at what was kept"
+
     async with serving(model, token_batch_size=1) as (_, client):
-        for k in range(25):
-            run = client.send("go", session=f"s{k}")
-            run.subscribe(lambda event, run=run, k=k: run.cancel() if run.tokens == k + 1 else None)
-            result = await run
-            assert result.status is Status.STOPPED
-            assert result.words == "stopped by you"
-            assert result.startswith("".join(f"{i} " for i in range(k + 1)))
-            assert result == await last_message(client, f"s{k}")
-            assert result.snapshot, "the history stands at what was kept"
-        assert model.closed == model.calls == 25
-        assert await client.send("go") == "".join(f"{i} " for i in range(25))
+        for start in range(0, 100, 4):
+            await asyncio.gather(*(cancel_at(k, client) for k in range(start, start + 4)))
+        assert model.closed == model.calls == 100
+        gate.set()
+        assert await client.send("go") == "".join(pieces), "the connection is as good as new"
+    assert max(waits) < 0.2
+    figure("reliability 13", f"stopped at each of 100 deltas, {max(waits) * 1000:.0f} ms later at most")
 
 
 @asynchronous
@@ -121,7 +147,7 @@ async def test_a_stop_the_gateway_never_confirms(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(inflight, "STOP_TIMEOUT", 0.05)
     model = Counted("one ", until=asyncio.Event())
     async with behind(model) as (proxy, client):
-        proxy.faults.append(Blackhole(1))
+        proxy.faults.append(CutAfter(1, how=How.SILENCE))
         await client.reconnect()
         run = client.send("go")
         await soon(lambda: run.text)
@@ -148,15 +174,23 @@ async def test_time_limit() -> None:
 
 
 @asynchronous
-async def test_a_lost_reply_and_the_same_key_is_one_call_of_the_model() -> None:
+async def test_a_lost_reply_and_the_same_key_is_one_call_of_the_model(figure: Figure) -> None:
     model = Counted("one ", "two ")
-    async with behind(model) as (proxy, client):
-        for i in range(20):
-            proxy.faults.append(CutAfter(1, "res"))
-            client._linked().again()
-            assert await client.send("go", idempotency_key=f"key {i}", session=f"{i}") == "one two "
-            assert await client.send("go", idempotency_key=f"key {i}", session=f"{i}") == "one two "
-            assert model.calls == i + 1
+    lost = 0
+
+    async def repeat(these: range, proxy: FaultProxy, client: OpenClawClient) -> None:
+        nonlocal lost
+        for i in these:
+            proxy.now(CutAfter(0, "res", how=(How.RESET, How.CLOSE)[i % 2]))
+            key = {"idempotency_key": f"key {i}", "session": f"{i}"}
+            assert await client.send("go", **key) == "one two "
+            assert await client.send("go", **key) == "one two "
+        lost += proxy.struck.total()
+
+    async with abreast(model, 5) as pairs:
+        await asyncio.gather(*(repeat(range(i, 1_000, 5), *pair) for i, pair in enumerate(pairs)))
+    assert model.calls == lost == 1_000
+    figure("reliability 6", f"{lost:,} requests whose reply was lost, each sent again: {model.calls:,} model calls")
 
 
 @asynchronous
@@ -223,22 +257,35 @@ async def test_a_reader_that_does_not_read() -> None:
 async def test_a_slow_link_loses_nothing() -> None:
     pieces = [f"{i} " for i in range(3_000)]
     async with behind(Counted(*pieces), token_batch_size=10) as (proxy, client):
-        proxy.faults.append(Slow(2_000, 0.002))
+        proxy.faults.append(Split(2_000, 0.002))
         await client.reconnect()
         assert await client.send("go") == "".join(pieces)
 
 
+@pytest.mark.parametrize(("how", "toward"), [(How.SILENCE, GATEWAY), (How.MUTE, CLIENT), (How.MUTE, GATEWAY)])
 @asynchronous
-async def test_a_link_that_swallows_everything_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(link, "PING", 0.1)
+async def test_a_link_that_swallows_everything_is_noticed(
+    monkeypatch: pytest.MonkeyPatch, figure: Figure, how: How, toward: str
+) -> None:
+    monkeypatch.setattr(pulse, "PING", 0.5)
+    monkeypatch.setattr(pulse, "PONG", 0.5)
+    clock = asyncio.get_running_loop().time
     gate = asyncio.Event()
-    async with behind(Counted("one ", "two ", until=gate)) as (proxy, client):
-        proxy.faults.append(Blackhole(1))
-        await client.reconnect()
-        run = client.send("go")
-        await soon(lambda: run.text == "one two ", "coming back from a black hole")
+    waits: list[float] = []
+    async with abreast(Counted("one ", "two ", until=gate), 100) as pairs:
+        runs = [client.send("go", session=f"{i}") for i, (_, client) in enumerate(pairs)]
+        await soon(lambda: all(run.text == "one two " for run in runs))
+        for proxy, client in pairs:
+            since = clock()
+            client.on("error", lambda _, since=since: waits.append(clock() - since))
+            proxy.now(CutAtByte(0, None, how, toward=toward))
+            await asyncio.sleep(0.01)  # or all of them would come back in one moment, and wait for one another
+        await soon(lambda: len(waits) == 100)
         gate.set()
-        assert await run == "one two "
+        assert {str(await run) for run in runs} == {"one two "}
+    assert max(waits) < 2.0, "0.5 s of silence, a ping, 0.5 s for its answer, and what a busy machine takes"
+    where = "both ways" if how is How.SILENCE else f"to the {toward}"
+    figure("reliability 7", f"100 of 100 silent links ({where}) noticed, {max(waits):.2f} s later at most (0.5 + 0.5)")
 
 
 # -- joined ----------------------------------------------------------------------------------------
@@ -280,3 +327,20 @@ async def test_without_streaming_it_comes_in_one_piece() -> None:
         run = client.send("go")
         run.cancel()
         assert (await run).status is Status.STOPPED
+
+
+# -- a minute later --------------------------------------------------------------------------------
+
+
+def test_a_reader_ten_times_too_slow(slow_reader: subprocess.Popen[str], figure: Figure) -> None:
+    said, complaint = slow_reader.communicate(timeout=120)  # it began before all the tests of this folder
+    assert slow_reader.returncode == 0, complaint
+    seen = json.loads(said)
+    assert seen["seconds"] == 60
+    assert seen["came in time"] < 0.2
+    assert seen["MiB grown"] <= 32
+    figure(
+        "reliability 9",
+        f"a link ten times too slow for {seen['seconds']:.0f} s: {seen['MiB of text']:.1f} MiB of text, "
+        f"{seen['came in time']:.0%} came in that time, all of it later, {seen['MiB grown']:.1f} MiB grown",
+    )

@@ -1,0 +1,95 @@
+"""A cell whose gateway, a process of its own, is killed in mid-answer."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.served import Served
+
+from .conftest import INSTALLED, Kernel, Message, Reply
+
+pytestmark = [pytest.mark.kernel, pytest.mark.parametrize("kernel", [INSTALLED], indirect=True)]
+
+NUMBERS = 300  # about four seconds
+COUNTED = ", ".join(map(str, range(1, NUMBERS + 1)))
+ASK = f"%%openclaw --into counted --session {{session}}\ncount to {NUMBERS}"
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    with Served(tmp_path) as served:
+        yield served
+
+
+def ask(kernel: Kernel, session: str, when: str, act: Callable[[], None]) -> Reply:
+    """Have it count, and ``act`` in another thread as soon as a view has been sent ``when``."""
+    acting = threading.Thread(target=act)
+
+    def listen(message: Message) -> None:
+        if when in str(message["content"].get("data")) and acting.ident is None:
+            acting.start()
+
+    reply = kernel.run(ASK.format(session=session), on_message=listen)
+    acting.join()
+    return reply
+
+
+def shown(reply: Reply) -> dict[str, str]:
+    """The saved form of the one answer, without what it says of time."""
+    (bundle,) = reply.displays()
+    return {kind: re.sub(r"[0-9.]+ s\b", "", text) for kind, text in bundle.items()}
+
+
+def test_killed_and_started_again(kernel: Kernel, served: Served) -> None:
+    def restart() -> None:
+        served.kill()
+        time.sleep(1)
+        served.start()
+
+    assert kernel.run(served.connect()).status == "ok"
+    reply = ask(kernel, "one", " 100, ", restart)
+    assert reply.status == "ok"
+    assert COUNTED in shown(reply)["text/plain"]
+    check = f"print(counted == {COUNTED!r}, counted.status, counted.usage.output_tokens, type(counted).__name__)"
+    assert kernel.run(check).text == f"True done {NUMBERS} Result\n"
+    assert shown(kernel.run(ASK.format(session="two"))) == shown(reply)
+
+
+def test_killed_for_good(kernel: Kernel, served: Served) -> None:
+    assert kernel.run(served.connect()).status == "ok"
+    reply = ask(kernel, "one", " 100, ", served.kill)
+    assert reply.status == "error"
+    told = reply.content["evalue"]
+    assert f"no gateway at {served.url}" in told
+    assert "after 5 attempts" in told
+    assert len("\n".join(reply.content["traceback"]).splitlines()) <= 3
+    kept = kernel.run("print(counted.status, counted)").text.removeprefix("failed ").strip()
+    assert COUNTED.startswith(kept)
+    assert " 100," in kept
+    assert kept in shown(reply)["text/plain"]
+
+
+def test_interrupted_while_it_reconnects(kernel: Kernel, served: Served) -> None:
+    interrupted = 0.0
+
+    def interrupt() -> None:
+        nonlocal interrupted
+        served.kill()
+        time.sleep(0.8)
+        interrupted = time.monotonic()
+        kernel.interrupt()
+
+    assert kernel.run(served.connect()).status == "ok"
+    reply = ask(kernel, "one", " 50, ", interrupt)
+    assert time.monotonic() - interrupted < 1.0
+    assert reply.status == "ok"
+    assert "stopped by you" in shown(reply)["text/plain"]
+    kept = kernel.run("print(counted.status, counted)").text
+    assert kept.startswith("stopped 1, 2,")
+    assert COUNTED.startswith(kept.removeprefix("stopped ").strip())
