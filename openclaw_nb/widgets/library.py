@@ -1,8 +1,13 @@
-"""The two models that all live views of a kernel share, so that neither travels with every cell: code and layout."""
+"""What all live views of a kernel share: code and layout, as two models that do not travel with every cell.
+
+Here is also who listens to pages that speak to a view that is over.
+"""
 
 from __future__ import annotations
 
+import logging
 import threading
+from collections import deque
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -13,7 +18,7 @@ from traitlets import Unicode
 
 from ..errors import ConfigError
 
-__all__ = ["Library", "close_library", "open_library", "shared_layout", "static"]
+__all__ = ["Library", "close_library", "expect_late", "open_library", "shared_layout", "static"]
 
 _STATIC = Path(__file__).parent.parent / "static"
 _open: dict[str, ipywidgets.Widget] = {}
@@ -54,6 +59,28 @@ def close_library() -> None:
     """Close both, for %unload_ext; the next view opens them again."""
     while _open:
         _open.popitem()[1].close()
+    _comms_log.removeFilter(_late)
+
+
+def expect_late(comm_id: str) -> None:
+    """The view of this comm is over: a page that is behind may still speak to it, which is no news for a cell."""
+    _late.comms.append(comm_id)
+    _comms_log.addFilter(_late)
+
+
+class _Late(logging.Filter):
+    """Lets nothing through about comms that were live views: without a handler, comm's warnings land in a cell."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.comms: deque[str] = deque(maxlen=1000)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not (isinstance(record.args, tuple) and record.args and record.args[0] in self.comms)
+
+
+_comms_log = logging.getLogger("Comm")
+_late = _Late()
 
 
 def _shared(name: str, make: Callable[[], T]) -> T:

@@ -26,7 +26,7 @@ from traitlets import Unicode, default
 
 from ..run import End, Run, RunEvent, Step
 from .feed import LIVE, Feed, clean
-from .library import open_library, shared_layout, static
+from .library import expect_late, open_library, shared_layout, static
 from .pace import Pacer
 
 __all__ = ["StreamView", "show_run"]
@@ -237,6 +237,7 @@ class StreamView(anywidget.AnyWidget):
         """Replace every display by the bundle, close the widget, and let go of the run."""
         if self.comm is not None:
             self._guarded(self._send_news)
+            expect_late(self.comm.comm_id)
         final = self._bundle()
         with self._lock:
             self._final = final

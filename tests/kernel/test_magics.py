@@ -356,6 +356,21 @@ def test_hostile_comm_messages_are_ignored(kernel: Kernel) -> None:
     assert "owned" not in str(reply.displays())
 
 
+def test_a_page_that_speaks_to_a_view_that_is_over_is_not_told_off_in_a_cell(kernel: Kernel) -> None:
+    reply = kernel.run("%%openclaw\ncount to 60")
+    (view,) = filter(None, map(view_of, reply.messages))
+
+    def late(message: Message) -> None:
+        if message["msg_type"] == "execute_input":
+            kernel.comm(view, {"method": "custom", "content": {"kind": "lag", "ms": 250}})
+            kernel.comm("no such comm", {})
+
+    reply = kernel.run("await asyncio.sleep(0.5)", on_message=late)
+    said = "".join(m["content"]["text"] for m in reply.messages + kernel.listen(0.5) if m["msg_type"] == "stream")
+    assert view not in said
+    assert "no such comm" in said, "what is not ours is still said"
+
+
 # -- loading and unloading -------------------------------------------------------------------------
 
 
