@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from getpass import getpass
+from pathlib import Path
 
 from IPython.core.error import StdinNotImplementedError
 
@@ -21,6 +22,7 @@ from .reasoning.levels import ReasoningLevel, read_level
 from .render import counted
 from .run import Run
 from .tables import show_rows
+from .tokens import TokenFile
 
 __all__ = ["COMMANDS", "Command", "complete", "execute", "say_settled"]
 
@@ -70,7 +72,7 @@ def complete(notebook: Notebook, line: str) -> list[str]:
         case "level":
             return ["auto", "1", "2", "3", "4"]
         case "connect":
-            return ["agent://local", "--token-env"]
+            return ["agent://local", "--token-env", "--token-file"]
         case "nested":
             return ["on", "off"]
         case _:
@@ -110,8 +112,10 @@ def _connect(notebook: Notebook, words: list[str]) -> None:
             token = os.environ.get(variable)
             if token is None:
                 raise ConfigError(f"the environment variable {variable} is not set")
+        case [uri, "--token-file", path]:
+            token = TokenFile(Path(path).expanduser()).current()[0]
         case _:
-            raise ConfigError("write %openclaw connect URI [--token-env VARIABLE]")
+            raise ConfigError("write %openclaw connect URI [--token-env VARIABLE | --token-file FILE]")
     address = AgentURI.parse(uri)
     if address.url and token is None and not known_token(address.url):
         token = _ask_token(uri)
@@ -233,7 +237,9 @@ def _take_none(name: str, words: list[str]) -> None:
 COMMANDS: Mapping[str, Command] = {
     "cancel": Command("[RUN]", "stop one run, or all that are at work", _cancel),
     "connect": Command(
-        "URI [--token-env VAR]", "send runs to a gateway; its token comes from VAR or a prompt", _connect
+        "URI [--token-env VAR]",
+        "send runs to a gateway; its token comes from VAR, a --token-file, or a prompt",
+        _connect,
     ),
     "doctor": Command("", "look for what does not work, and say what would help", _doctor),
     "help": Command("", "this list", _help),

@@ -54,5 +54,4 @@ class Served:
 
     def connect(self) -> str:
         """The code of a cell that sends a notebook's runs here."""
-        token = f"os.environ['TOKEN'] = open({str(self.token_file)!r}).read().strip()"
-        return f"import os\n{token}\n%load_ext openclaw_nb\n%openclaw connect {self.url} --token-env TOKEN"
+        return f"%load_ext openclaw_nb\n%openclaw connect {self.url} --token-file {self.token_file}"

@@ -105,6 +105,7 @@ def test_a_gateway_elsewhere(kernel: Kernel, served: tuple[str, str]) -> None:
         ("%openclaw model nope:x", "nope:x"),
         ("%openclaw wait please", "takes nothing after it"),
         ("%openclaw connect", "write %openclaw connect URI"),
+        ("%openclaw connect ws://127.0.0.1:9 --token-file /nowhere/at/all", "/nowhere/at/all"),
         ("%openclaw connect ws://user:secret@127.0.0.1:1", "must hold no token"),
         ("%openclaw connect ws://127.0.0.1:9", "nobody is here to be asked"),
         ("%openclaw nested maybe", "nested on"),
