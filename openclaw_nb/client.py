@@ -6,9 +6,9 @@ import asyncio
 import contextvars
 import logging
 import os
+import secrets
 import sys
 import threading
-import uuid
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
@@ -184,7 +184,7 @@ class OpenClawClient:
         if timeout is not None and not 0 < timeout < float("inf"):
             raise ConfigError(f"a timeout is a number of seconds above 0, not {timeout!r}")
         decision = decide(level="auto" if level is None else level)
-        run_id = idempotency_key or uuid.uuid4().hex
+        run_id = idempotency_key or secrets.token_hex(16)
         if (known := self._runs.find(run_id)) is not None:
             if known.prompt != prompt:
                 raise RequestError("this idempotency key was already used for another message")
@@ -206,6 +206,9 @@ class OpenClawClient:
         run.subscribe(self._token)
         flight = Flight(run, params, streaming=self.streaming, timeout=timeout)
         self._runs.add(flight)
+        if threading.get_ident() == self._thread and loop.is_running():
+            self._launch(flight)
+            return run
         try:
             loop.call_soon_threadsafe(self._launch, flight)
         except RuntimeError:
