@@ -65,7 +65,7 @@ class _Watch:
         self._delay = pace.delay
         self._connection = connection
         self._timer: asyncio.TimerHandle | None = None
-        run.watchers.append(self.grown)
+        run.watchers.append(self)
         if cursor.behind:
             self.grown()
 
@@ -85,7 +85,7 @@ class _Watch:
         self._connection.flush_soon(self)
 
     def stop(self) -> None:
-        self.run.watchers.remove(self.grown)
+        self.run.watchers.remove(self)
         self._stop_timer()
 
     def _stop_timer(self) -> None:
@@ -226,12 +226,12 @@ class Connection(WSListener):
     def _receive(self, raw: bytes) -> None:
         for instruction in self.session.receive(raw):
             match instruction:
+                case Call(request):
+                    self.send(self._answer(request))
                 case Send(data):
                     self.send(data)
                 case Close(code, reason):
                     self.close(code, reason)
-                case Call(request):
-                    self.send(self._answer(request))
         if self._doorkeeper is not None and self.session.authenticated:
             self._let_in(self._doorkeeper)
 

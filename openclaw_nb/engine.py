@@ -91,15 +91,16 @@ class Engine:
             raise ModelError(f"this gateway has no agent {turn.agent!r}", code="NO_AGENT")
         model = self._model(turn.model, spec)
         turn.outcome.model = model.name
-        if (answer_then := self._answered(turn)) is not None:
+        past = self.messages(turn.session)
+        if (answer_then := _answered(past, turn)) is not None:
             yield TextDelta(answer_then.removeprefix(turn.partial))
             return
         question: Message = {"role": "user", "content": turn.message}
-        request = ModelRequest((*self.history(turn.session), question), spec.instructions, turn.level)
+        request = ModelRequest((*_told(past), question), spec.instructions, turn.level)
         answer = [turn.partial]
         note: dict[str, Any] = {}
         try:
-            async with aclosing(_paced(_ask(model, request, turn.partial))) as events:
+            async with aclosing(_ask(model, request, turn.partial)) as events:
                 async for event in events:
                     if isinstance(event, TextDelta):
                         answer.append(event.text)
@@ -107,6 +108,7 @@ class Engine:
                         await _count(turn.outcome, event)
                         continue
                     yield event
+            await asyncio.sleep(0)  # the text leaves before the store is written
         except (asyncio.CancelledError, GeneratorExit) as stop:
             if isinstance(stop, asyncio.CancelledError) and not _is_cancelled():
                 note = {"failed": True}
@@ -121,24 +123,15 @@ class Engine:
         finally:
             self._remember(turn, question, "".join(answer), note)
 
-    def _answered(self, turn: Turn) -> str | None:
-        """The answer that the session remembers under this run's id: a repeated request is no second call."""
-        messages = self.messages(turn.session)
-        for asked, answer in zip(messages[-2::-2], messages[::-2], strict=False):
-            if answer.get("run") == turn.run_id and not (answer.keys() & {"stopped", "failed"}):
-                if asked["content"] != turn.message:
-                    raise RequestError("this idempotency key was already used for another message")
-                return str(answer["content"])
-        return None
-
     def messages(self, session: str) -> list[dict[str, Any]]:
         """What was said in a session, oldest first; of an answer also its ``run``, and whether it ``stopped``."""
         head = self.store.head(session)
-        return list(head.state.get("messages", [])) if head else []
+        messages: list[dict[str, Any]] = head.state.get("messages", []) if head else []
+        return messages
 
     def history(self, session: str) -> tuple[Message, ...]:
         """What was said in a session, oldest first, as a model is told it."""
-        return tuple({"role": m["role"], "content": m["content"]} for m in self.messages(session))
+        return _told(self.messages(session))
 
     def _model(self, name: str | None, spec: AgentSpec) -> Model:
         if name is None:
@@ -154,9 +147,23 @@ class Engine:
             turn.outcome.snapshot = self.store.append(turn.session, pair).id
 
 
+def _answered(past: list[dict[str, Any]], turn: Turn) -> str | None:
+    """The answer that the session remembers under this run's id: a repeated request is no second call."""
+    for asked, answer in zip(past[-2::-2], past[::-2], strict=False):
+        if answer.get("run") == turn.run_id and not (answer.keys() & {"stopped", "failed"}):
+            if asked["content"] != turn.message:
+                raise RequestError("this idempotency key was already used for another message")
+            return str(answer["content"])
+    return None
+
+
+def _told(messages: list[dict[str, Any]]) -> tuple[Message, ...]:
+    return tuple([{"role": m["role"], "content": m["content"]} for m in messages])
+
+
 def _ask(model: Model, request: ModelRequest, partial: str) -> AsyncGenerator[ModelEvent, None]:
     def stream(request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
-        return _joined(model.stream(request))
+        return _even(model.stream(request))
 
     return go_on(model, stream, request, partial) if partial else stream(request)
 
@@ -168,37 +175,37 @@ async def _count(outcome: Outcome, usage: Usage) -> None:
         outcome.cost = await asyncio.to_thread(price, outcome.model, usage.input_tokens, usage.output_tokens)
 
 
-async def _paced(events: AsyncGenerator[ModelEvent, None]) -> AsyncGenerator[ModelEvent, None]:
-    """The same events, letting the loop turn where a model yields many without ever waiting."""
-    turned = time.monotonic()
-    async with aclosing(events) as source:
-        async for event in source:
-            yield event
-            if time.monotonic() - turned > LONGEST_TURN_OF_LOOP:
-                await asyncio.sleep(0)
-                turned = time.monotonic()
-
-
-async def _joined(events: AsyncIterator[ModelEvent]) -> AsyncGenerator[ModelEvent, None]:
-    """The same events, with surrogate pairs that were cut between two deltas made whole.
+async def _even(events: AsyncIterator[ModelEvent]) -> AsyncGenerator[ModelEvent, None]:
+    """The same events, with surrogate pairs that were cut between two deltas made whole, and the loop let turn.
 
     Half a pair on the wire would count as one character here and as none once joined, and offsets would differ.
+    A model may yield many events without ever waiting. One generator does both: each costs every token its own time.
     """
     held: dict[type[TextDelta | ThinkingDelta], str] = {}
+    clock = time.monotonic
+    due = clock() + LONGEST_TURN_OF_LOOP
     async with aclosing(events) as source:  # type: ignore[type-var]
         async for event in source:
-            if not isinstance(event, TextDelta | ThinkingDelta):
+            if isinstance(event, Usage) or (not held and event.text.isascii()):
                 yield event
-                continue
-            kind = type(event)
-            text = held.pop(kind, "") + event.text
-            if not text.isascii():
-                text = text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
-                if "\ud800" <= text[-1:] <= "\udbff":
-                    text, held[kind] = text[:-1], text[-1]
-            yield event if text is event.text else kind(text, event.tokens)
+            else:
+                yield _whole(event, held)
+            if clock() > due:
+                await asyncio.sleep(0)
+                due = clock() + LONGEST_TURN_OF_LOOP
     for kind, half in held.items():
         yield kind(half, 0)
+
+
+def _whole(event: TextDelta | ThinkingDelta, held: dict[type[TextDelta | ThinkingDelta], str]) -> ModelEvent:
+    """The event with the half of a pair that was ``held`` of its kind before it, and without the half at its end."""
+    kind = type(event)
+    text = held.pop(kind, "") + event.text
+    if not text.isascii():
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+        if "\ud800" <= text[-1:] <= "\udbff":
+            text, held[kind] = text[:-1], text[-1]
+    return kind(text, event.tokens)
 
 
 def _is_cancelled() -> bool:

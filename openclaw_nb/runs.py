@@ -12,14 +12,14 @@ import logging
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable
 from sys import getsizeof
-from typing import Any
+from typing import Any, Protocol
 
-from .engine import Turn
+from .engine import Outcome, Turn
 from .errors import OpenClawError, RequestError
 from .models.base import ModelEvent, TextDelta, ThinkingDelta
 from .protocol.runlog import Ending, RunLog
 
-__all__ = ["RETAIN", "RETAIN_BYTES", "ActiveRun", "Handler", "Runs"]
+__all__ = ["RETAIN", "RETAIN_BYTES", "ActiveRun", "Handler", "Runs", "Watcher"]
 
 Handler = Callable[[Turn], AsyncGenerator[ModelEvent, None]]
 """What a gateway serves: the events of one turn. An Engine's `turn` is one."""
@@ -50,26 +50,34 @@ STOP_TIMEOUT = 2.0
 """Seconds a closing gateway waits for models that ignore their cancellation."""
 
 
+class Watcher(Protocol):
+    """Who is to be told when a log grows."""
+
+    def grown(self) -> None:
+        """There is more, or the end."""
+
+
 class ActiveRun:
     """One turn at work, or done: its log, and who is to be told when the log grows."""
 
-    __slots__ = ("_stopped", "ended", "log", "size", "task", "turn", "watchers")
+    __slots__ = ("_at_work", "_stopped", "ended", "log", "size", "task", "turn", "watchers")
 
     def __init__(self, turn: Turn, handler: Handler, on_end: Callable[[ActiveRun], None]) -> None:
         self.turn = turn
         self.log = RunLog(turn.run_id, f"agent:{turn.agent}:{turn.session}")
         if turn.partial:
             self.log.append(turn.partial, turn.partial_tokens)
-        self.watchers: list[Callable[[], None]] = []
+        self.watchers: list[Watcher] = []
         self.ended = 0.0
         """When it ended, on the loop's clock."""
         self.size = 0
         """Bytes it takes since it ended."""
+        self._at_work = False
         self._stopped: Ending | None = None
-        loop = asyncio.get_running_loop()
-        task = loop.create_task(self._work(handler), name=f"openclaw run {turn.run_id}")
-        task.add_done_callback(lambda task: self._settle(task, on_end))
-        self.task: asyncio.Task[None] | None = task
+        work = self._work(handler, on_end)
+        self.task: asyncio.Task[None] | None = asyncio.get_running_loop().create_task(
+            work, name=f"openclaw run {turn.run_id}"
+        )
         """What does the work; None once it is done."""
 
     @property
@@ -78,73 +86,83 @@ class ActiveRun:
 
     def stop(self, ending: Ending = ABORTED) -> bool:
         """Close the model's stream and end the run so; whether there was anything to stop."""
-        if self.task is None or self.task.done():
+        if self.task is None:
             return False
         self._stopped = self._stopped or ending
-        return self.task.cancel()
+        if self._at_work:  # a task cancelled before its first step would not take it, and nobody learn of the end
+            self.task.cancel()
+        return True
 
-    async def _work(self, handler: Handler) -> None:
+    async def _work(self, handler: Handler, on_end: Callable[[ActiveRun], None]) -> None:
         """Write down what the model says. One coroutine, without helpers: it is entered once for every token."""
-        log, watchers, clock = self.log, self.watchers, asyncio.get_running_loop().time
+        log, text, watchers = self.log, self.log.text, self.watchers
+        clock = asyncio.get_running_loop().time
         began: float | None = None
-        events = handler(self.turn)
+        ended = CANCELLED
+        self._at_work = begins = self._stopped is None
         try:
-            async for event in events:
-                if isinstance(event, TextDelta):
-                    if began is not None:
-                        log.append_step("thinking", "thinking", seconds=clock() - began)
-                        began = None
-                    log.append(event.text, event.tokens)
-                elif isinstance(event, ThinkingDelta):
-                    began = clock() if began is None else began
-                    log.append_step("thinking", "thinking", event.text, event.tokens)
-                for grown in watchers:
-                    grown()
-                if self._stopped is not None:  # the model ignored its cancellation
-                    return
+            if begins:
+                events = handler(self.turn)
+                try:
+                    async for event in events:
+                        if isinstance(event, TextDelta):
+                            if began is not None:
+                                log.append_step("thinking", "thinking", seconds=clock() - began)
+                                began = None
+                            text.append(event.text)
+                            log.tokens += event.tokens
+                        elif isinstance(event, ThinkingDelta):
+                            began = clock() if began is None else began
+                            log.append_step("thinking", "thinking", event.text, event.tokens)
+                        for watcher in watchers:
+                            watcher.grown()
+                        if self._stopped is not None:  # the model ignored its cancellation
+                            break
+                finally:
+                    await events.aclose()
+            ended = DONE
+        except Exception as error:
+            ended = _how_it_ended(error)
         finally:
-            await events.aclose()
+            self._settle(ended, clock())
+            on_end(self)
 
-    def _settle(self, task: asyncio.Task[None], on_end: Callable[[ActiveRun], None]) -> None:
-        ended = CANCELLED if task.cancelled() else _how_it_ended(task.exception())
-        ending = self._stopped or ended
-        self.log.end(Ending(ending.state, {**ending.facts, **_facts(self.turn)}))
-        for grown in self.watchers:
-            grown()
-        self._slim()
-        on_end(self)
-
-    def _slim(self) -> None:
-        """Keep only what a later question needs, and weigh it."""
+    def _settle(self, ended: Ending, now: float) -> None:
+        """Write down how it ended, and keep only what a later question needs."""
         turn, log = self.turn, self.log
+        ending = self._stopped or ended
+        log.end(Ending(ending.state, ending.facts | _facts(turn.outcome)))
+        for watcher in self.watchers:
+            watcher.grown()
         self.task = self._stopped = None
         turn.partial = ""
-        self.ended = asyncio.get_running_loop().time()
+        self.ended = now
         self.size = RUN_BYTES + getsizeof(turn.message) + 2 * getsizeof(turn.session) + getsizeof(str(log.text))
         for step in log.steps.values():
             self.size += getsizeof(str(step.text))
 
 
-def _how_it_ended(error: BaseException | None) -> Ending:
-    match error:
-        case None:
-            return DONE
-        case OpenClawError():
-            return Ending("error", {"errorMessage": str(error), "errorCode": error.code})
-        case _:
-            log.error("a turn failed", exc_info=error)
-            return Ending("error", {"errorMessage": f"the turn failed: {type(error).__name__}: {error}"})
+def _how_it_ended(error: Exception) -> Ending:
+    if isinstance(error, OpenClawError):
+        return Ending("error", {"errorMessage": str(error), "errorCode": error.code})
+    log.error("a turn failed", exc_info=error)
+    return Ending("error", {"errorMessage": f"the turn failed: {type(error).__name__}: {error}"})
 
 
-def _facts(turn: Turn) -> dict[str, Any]:
-    outcome = turn.outcome
-    facts: dict[str, Any] = {"model": outcome.model, "snapshot": outcome.snapshot, "cost": outcome.cost}
+def _facts(outcome: Outcome) -> dict[str, Any]:
+    facts: dict[str, Any] = {}
+    if outcome.model:
+        facts["model"] = outcome.model
+    if outcome.snapshot:
+        facts["snapshot"] = outcome.snapshot
+    if outcome.cost:
+        facts["cost"] = outcome.cost
     if outcome.usage is not None:
         usage = outcome.usage
         facts["usage"] = {
             "input": usage.input_tokens, "output": usage.output_tokens, "estimated": usage.estimated,
         }  # fmt: skip
-    return {key: value for key, value in facts.items() if value}
+    return facts
 
 
 class Runs:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncGenerator
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 
 from openclaw_nb.connection import HIGH_WATER, Connection, _text_frame
+from openclaw_nb.engine import Turn
 from openclaw_nb.gateway import Gateway
+from openclaw_nb.models.base import ModelEvent, TextDelta
 from openclaw_nb.protocol.runlog import LONGEST_DELTA
 from tests.spine import Counted, Raw, asynchronous, let_in, on_both_loops, soon
 
@@ -54,6 +57,21 @@ async def test_frames_of_one_turn_leave_in_one_write(monkeypatch: pytest.MonkeyP
         connection._transport = real
         assert len(written) == 1
         assert [(await raw.event("tick"))["i"] for _ in range(50)] == list(range(50))
+
+
+@on_both_loops
+async def test_what_a_model_says_in_one_go_is_told_in_one_frame() -> None:
+    async def burst(turn: Turn) -> AsyncGenerator[ModelEvent, None]:
+        for i in range(100):
+            yield TextDelta(f"{i} ")
+
+    async with Gateway(handler=burst) as gateway, let_in(gateway, caps=("nb.offset",)) as raw:
+        params = {"sessionKey": "main", "message": "go", "idempotencyKey": "k", "pace": {"size": 1, "delay": 0}}
+        await raw.send({"type": "req", "id": "1", "method": "chat.send", "params": params})
+        assert (await raw.read())["id"] == "1"
+        delta, final = [(await raw.read())["payload"] for _ in range(2)]
+        assert (delta["deltaText"], delta["tokens"]) == ("".join(f"{i} " for i in range(100)), 100)
+        assert (final["state"], final["tokens"]) == ("final", 100)
 
 
 @on_both_loops

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openclaw_nb.engine import AgentSpec, Engine, Turn
-from openclaw_nb.errors import ConfigError, ModelError, OpenClawError, RequestError, SnapshotError
+from openclaw_nb.errors import ConfigError, ModelError, OpenClawError, RequestError, RunError, SnapshotError
 from openclaw_nb.models.base import Model, ModelEvent, ModelRequest, TextDelta, ThinkingDelta
 from openclaw_nb.run import Usage
 from openclaw_nb.snapshots import SnapshotStore
@@ -148,6 +148,18 @@ async def test_a_stopped_turn_leaves_a_clean_pair() -> None:
     assert engine.history("main")[3] == {"role": "assistant", "content": "one "}, "a model is not told how it ended"
 
 
+@asynchronous
+async def test_a_turn_reads_its_session_once_and_writes_it_once() -> None:
+    engine = new_engine(says("one"))
+    statements: list[str] = []
+    with engine.store._database.transaction("the statements") as db:
+        db.set_trace_callback(statements.append)
+    for id in ("k", "k2"):
+        await play_turn(engine, Turn(id, "q"))
+        assert [words for words in statements if words.startswith("BEGIN")] == ["BEGIN", "BEGIN IMMEDIATE"]
+        statements.clear()
+
+
 class OwnBaseException(BaseException):
     pass
 
@@ -213,6 +225,10 @@ async def test_a_model_that_never_waits_lets_the_loop_turn() -> None:
     turned = asyncio.Event()
     asyncio.get_running_loop().call_later(0.02, turned.set)
     assert await play_turn(new_engine(Endless()), Turn("k", "q"))
+    turned.clear()
+    asyncio.get_running_loop().call_later(0.02, turned.set)
+    with pytest.raises(RunError):  # the loop turned, and the model ended, while it repeated what is known
+        await play_turn(new_engine(Endless()), Turn("k", "q", partial="x" * 1_000_000))
 
 
 @given(any_text, st.data())

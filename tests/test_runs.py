@@ -7,6 +7,7 @@ import gc
 import tracemalloc
 import weakref
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -44,18 +45,18 @@ async def endless(turn: Turn) -> AsyncIterator[ModelEvent]:
 async def test_a_turn_from_its_start_to_its_end() -> None:
     runs = Runs(hello)
     run, new = runs.start(Turn("k", "go"))
-    grown = 0
+    told: list[str] = []
 
-    def grow() -> None:
-        nonlocal grown
-        grown += 1
+    class Watcher:
+        def grown(self) -> None:
+            told.append(str(run.log.text))
 
-    run.watchers.append(grow)
+    run.watchers.append(Watcher())
     assert new
     assert runs.find("k") is run
     assert runs.of_session("main", "main") == [run]
     assert await ended(run) == "final"
-    assert grown == 4, "three events and the end"
+    assert told == ["", "hel", "hello", "hello"], "three events and the end"
     assert (str(run.log.text), run.log.tokens) == ("hello", 4)
     step = run.log.steps["thinking"]
     assert (str(step.text), step.tokens) == ("hm", 2)
@@ -128,6 +129,15 @@ async def refuses_to_stop(turn: Turn) -> AsyncIterator[ModelEvent]:
         raise ValueError("no") from None
 
 
+async def ignores_its_stop(turn: Turn) -> AsyncIterator[ModelEvent]:
+    yield TextDelta("half")
+    with suppress(asyncio.CancelledError):
+        await asyncio.Event().wait()
+    while True:
+        yield TextDelta("")
+        await asyncio.sleep(0)
+
+
 @pytest.mark.parametrize(
     ("handler", "stop", "state", "facts"),
     [
@@ -136,6 +146,7 @@ async def refuses_to_stop(turn: Turn) -> AsyncIterator[ModelEvent]:
         (cancels_itself, False, "error", {"errorMessage": "the turn was cancelled from inside"}),
         (endless, True, "aborted", {"stopReason": "rpc"}),
         (refuses_to_stop, True, "aborted", {"stopReason": "rpc"}),
+        (ignores_its_stop, True, "aborted", {"stopReason": "rpc"}),
     ],
 )
 @asynchronous
@@ -255,7 +266,8 @@ async def test_a_run_lets_go_of_what_made_it() -> None:
     del runs, handler
     gc.collect()
     assert [ref() for ref in held] == [None, None]
-    assert run.log.text._parts == ["said before " + "".join(f"{i} " for i in range(2000))]
+    assert run.log.text._tail == "said before " + "".join(f"{i} " for i in range(2000)), "its parts are joined"
+    assert run.log.text._parts == []
     assert run.turn.partial == ""
 
 

@@ -11,6 +11,7 @@ import sys
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any, Literal
 
 import msgspec
@@ -20,51 +21,49 @@ __all__ = ["LONGEST_DELTA", "ChatDelta", "Cursor", "Ending", "RunLog", "SpokenTe
 LONGEST_DELTA = 65_536
 """Code points told in one frame: what a reader that is too slow costs beyond the text itself."""
 
-LOOSE_PARTS = 256
-"""Parts kept one by one before they are joined: a token costs 100 bytes beside its text until then."""
+PART = 1_024
+"""Code points after which a part is complete; until then every token copies it."""
+
+_start = itemgetter(0)
 
 
 class SpokenText:
     """Text that only grows, sliced anywhere in time proportional to the slice; it takes little more than its text."""
 
-    __slots__ = ("_joined", "_parts", "_starts", "length")
+    __slots__ = ("_parts", "_tail", "_tail_start", "length")
 
     def __init__(self) -> None:
-        self._parts: list[str] = []
-        self._starts: list[int] = []
-        self._joined = 0
+        self._parts: list[tuple[int, str]] = []
+        """Where each part that is complete begins, and the part."""
+        self._tail = ""
+        self._tail_start = 0
         self.length = 0
 
     def append(self, text: str) -> None:
-        if text:
-            self._parts.append(text)
-            self._starts.append(self.length)
-            self.length += len(text)
-            if len(self._parts) - self._joined >= LOOSE_PARTS:
-                self._join(self._joined)
+        self._tail += text
+        self.length += len(text)
+        if self.length - self._tail_start >= PART:
+            self._parts.append((self._tail_start, self._tail))
+            self._tail, self._tail_start = "", self.length
 
     def since(self, offset: int, limit: int = sys.maxsize) -> str:
         """The text from ``offset`` on, ``limit`` code points of it at most."""
-        if offset >= self.length:
-            return ""
-        starts = self._starts
-        if offset >= starts[-1]:  # where a reader that keeps up always is
-            skip = offset - starts[-1]
-            return self._parts[-1][skip : skip + limit]
-        first, last = bisect_right(starts, offset) - 1, bisect_left(starts, offset + limit)
-        skip = offset - starts[first]
-        return "".join(self._parts[first:last])[skip : skip + limit]
+        if offset >= self._tail_start:  # where a reader that keeps up always is
+            offset -= self._tail_start
+            return self._tail[offset : offset + limit]
+        first = bisect_right(self._parts, offset, key=_start) - 1
+        last = bisect_left(self._parts, offset + limit, key=_start)
+        skip = offset - self._parts[first][0]
+        return self._join(self._parts[first:last])[skip : skip + limit]
 
     def __str__(self) -> str:
-        if len(self._parts) > 1:
-            self._join(0)
-        return self._parts[0] if self._parts else ""
+        if self._parts:
+            self._tail, self._tail_start = self._join(self._parts), 0
+            self._parts.clear()
+        return self._tail
 
-    def _join(self, first: int) -> None:
-        """Make one part of all from ``first`` on."""
-        self._parts[first:] = ["".join(self._parts[first:])]
-        del self._starts[first + 1 :]
-        self._joined = first + 1
+    def _join(self, parts: list[tuple[int, str]]) -> str:
+        return "".join([*(part for _, part in parts), self._tail])
 
 
 class ChatDelta(msgspec.Struct, rename="camel", gc=False):
@@ -136,10 +135,11 @@ class Cursor:
     def __init__(
         self, log: RunLog, *, offset: int = 0, steps: Mapping[str, int] | None = None, cumulative: bool = False
     ) -> None:
+        length = log.text.length
         self.log = log
         self.cumulative = cumulative
-        self.offset = min(max(offset, 0), log.text.length)
-        self.tokens = log.tokens if self.offset == log.text.length else 0
+        self.offset = min(max(offset, 0), length) if offset else 0
+        self.tokens = log.tokens if self.offset == length else 0
         self._steps = {key: (max(at, 0), -1) for key, at in steps.items()} if steps else {}
         self._stepped = 0
         self._seq = 0
@@ -158,11 +158,10 @@ class Cursor:
     @property
     def behind(self) -> bool:
         """Whether anything at all is untold."""
-        return self._text_behind or (self.log.ending is not None and not self.ended)
-
-    @property
-    def _text_behind(self) -> bool:
-        return self.offset < self.log.text.length or self._stepped != self.log.stepped
+        log = self.log
+        return (
+            self.offset < log.text.length or self._stepped != log.stepped or (log.ending is not None and not self.ended)
+        )
 
     def take(self) -> list[tuple[str, Any]]:
         """What is untold, as (event name, payload); from now on it counts as told. Of a long text it is a part."""
@@ -170,7 +169,8 @@ class Cursor:
         told = self._take_steps() if self._stepped != log.stepped else []
         if self.offset < log.text.length:
             told.append(("chat", self._take_text()))
-        if log.ending is not None and not self.ended and not self._text_behind:
+        behind = self.offset < log.text.length or self._stepped != log.stepped
+        if log.ending is not None and not (self.ended or behind):
             self.ended = True
             told.append(("chat", self._take_ending(log.ending)))
         return told

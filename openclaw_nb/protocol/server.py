@@ -64,6 +64,8 @@ class ServerSession:
         self.protocol: int | None = None
         self.caps: frozenset[str] = frozenset()
         self.scopes: tuple[str, ...] = ()
+        self.limit = MAX_HELLO
+        """Bytes of the largest message taken now."""
         self._nonce = nonce
         self._version = version
         self._methods = list(methods)
@@ -73,11 +75,6 @@ class ServerSession:
     @property
     def authenticated(self) -> bool:
         return self.protocol is not None
-
-    @property
-    def limit(self) -> int:
-        """Bytes of the largest message taken now."""
-        return MAX_FRAME if self.authenticated else MAX_HELLO
 
     def challenge(self, now: float) -> bytes:
         """The first frame of every connection; ``now`` in Unix seconds."""
@@ -118,7 +115,7 @@ class ServerSession:
             return self._refuse(request, "INVALID_REQUEST", str(lock), details)
         if params.role != "operator":
             return self._refuse(request, "INVALID_REQUEST", f"role {params.role!r} is not served here")
-        self.protocol = common[-1]
+        self.protocol, self.limit = common[-1], MAX_FRAME
         self.caps = frozenset(params.caps) & frozenset(CAPABILITIES)
         self.scopes = tuple(scope for scope in SCOPES if scope in params.scopes)
         return [Send(encode(Response(request.id, True, self._hello())))]

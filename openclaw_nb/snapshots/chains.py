@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from .plain import Path, encode, plain, same
 from .records import link
 
-__all__ = ["Chain", "Chains"]
+__all__ = ["Chain", "Chains", "Logs"]
 
 _RECENT = 8  # conversations remembered, each by references to the strings in it
 
@@ -83,3 +84,26 @@ class Chains:
             if count == len(known.values):
                 break
         return best
+
+
+class Logs:
+    """The encoded messages of the conversations read last, by hash: what was checked once is not read again.
+
+    Where another connection changed the file, which may be damage, all is read again. For one thread at a time.
+    """
+
+    def __init__(self) -> None:
+        self._recent: dict[bytes | None, list[bytes]] = {}
+        self._version = 0
+
+    def take(self, db: sqlite3.Connection, chain: bytes | None) -> list[bytes] | None:
+        """The messages up to that hash, and no memory of them any more; None where they are not known."""
+        (version,) = db.execute("PRAGMA data_version").fetchone()
+        if version != self._version:
+            self._recent, self._version = {}, version
+        return self._recent.pop(chain, None)
+
+    def keep(self, chain: bytes | None, bodies: list[bytes]) -> None:
+        self._recent[chain] = bodies
+        if len(self._recent) > _RECENT:
+            del self._recent[next(iter(self._recent))]

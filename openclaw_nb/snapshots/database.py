@@ -6,8 +6,9 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import chain
 
 from ..errors import SnapshotError
 
@@ -26,15 +27,16 @@ _WORDS = {
 
 
 class Database:
-    """The SQLite file ``path`` (``:memory:`` for none) with exactly the objects that ``schema`` creates.
+    """The SQLite file ``path`` (``:memory:`` for none) with exactly the objects that all of ``formats`` create.
 
-    ``version`` is the number of that schema, kept in ``user_version``. A new file gets mode 0600, a new directory
-    0700. After a fork the child may not use it. Every failure is a SnapshotError.
+    Each format is the statements it added to the one before; how many there are is the file's number, kept in
+    ``user_version``, and a file of fewer is brought up to date. A new file gets mode 0600, a new directory 0700.
+    After a fork the child may not use it. Every failure is a SnapshotError.
     """
 
-    def __init__(self, path: str | os.PathLike[str], schema: tuple[str, ...], version: int) -> None:
+    def __init__(self, path: str | os.PathLike[str], formats: Sequence[tuple[str, ...]]) -> None:
         self.path = os.fspath(path)
-        self._wanted = (version, set(schema))
+        self._formats = formats
         self._lock = threading.RLock()
         self._pid = os.getpid()
         self._connection: sqlite3.Connection | None = None
@@ -46,7 +48,7 @@ class Database:
                     self.path, timeout=_WAIT, isolation_level=None, check_same_thread=False
                 )
                 self._connection.text_factory = bytes  # what a damaged file gives as text need not be UTF-8
-                self._prepare(self._connection, schema)
+                self._prepare(self._connection)
         except (OSError, ValueError) as error:
             raise SnapshotError(f"the snapshot store {self.path!r} cannot be opened: {error}") from error
         except BaseException:
@@ -92,25 +94,31 @@ class Database:
         with self.transaction(f"the snapshot store {self.path}") as connection:  # both at one moment
             return _schema(connection)
 
-    def _prepare(self, connection: sqlite3.Connection, schema: tuple[str, ...]) -> None:
+    def _is_of_format(self, number: int, objects: set[str]) -> bool:
+        return objects == set(chain.from_iterable(self._formats[:number]))
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        newest = len(self._formats)
         connection.execute("PRAGMA cell_size_check = ON")
         connection.execute("PRAGMA trusted_schema = OFF")
         found = self._look()
-        if found[0] > self._wanted[0]:
+        if found[0] > newest:
             raise SnapshotError(
                 f"the snapshot store {self.path} has format {found[0]}, and this version of openclaw_nb reads formats"
-                f" up to {self._wanted[0]}; update it"
+                f" up to {newest}; update it"
             )
         if found == (0, set()):
             connection.execute("PRAGMA page_size = 8192")  # fewer gaps between messages of half a kilobyte
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # like the size, only before the first table
             _write_ahead(connection)
-            with self.transaction("a new snapshot store", write=True):
-                if _schema(connection) == (0, set()):
-                    for statement in (*schema, f"PRAGMA user_version = {self._wanted[0]}"):
+        if found[0] in range(newest) and self._is_of_format(*found):
+            with self.transaction(f"the snapshot store {self.path} was not brought up to date", write=True):
+                number, objects = _schema(connection)  # another process may have been faster
+                if self._is_of_format(number, objects):
+                    for statement in (*chain.from_iterable(self._formats[number:]), f"PRAGMA user_version = {newest}"):
                         connection.execute(statement)
             found = self._look()
-        if found != self._wanted:
+        if found[0] != newest or not self._is_of_format(*found):
             raise SnapshotError(f"{self.path} is no snapshot store, or its schema is damaged")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA synchronous = NORMAL")

@@ -18,20 +18,29 @@ from ..errors import SnapshotError
 from .plain import decode, encode
 
 __all__ = [
-    "SCHEMA", "VERSION", "Row", "add", "add_messages", "find", "head", "link", "manifests", "point", "problems", "read",
+    "FORMATS", "Row", "add", "add_messages", "find", "head", "known", "link", "manifests", "point", "problems", "read",
     "remove", "sessions", "split", "tree",
 ]  # fmt: skip
 
-VERSION = 1
-SCHEMA = (
+_TABLES = (
     "CREATE TABLE messages(n INTEGER PRIMARY KEY, parent INTEGER, chain BLOB NOT NULL UNIQUE, body BLOB NOT NULL)",
     "CREATE TABLE items(digest BLOB PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID",
     """CREATE TABLE snapshots(seq INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, parent BLOB, label BLOB NOT NULL,
         session BLOB, created REAL NOT NULL, length INTEGER, others BLOB NOT NULL, tail INTEGER)""",
     "CREATE TABLE heads(name BLOB PRIMARY KEY, seq INTEGER REFERENCES snapshots, seal BLOB NOT NULL) WITHOUT ROWID",
 )
-_ROWS = """SELECT s.seq, s.digest, s.parent, s.label, s.session, s.created, s.length, s.others, s.tail, m.chain
-    FROM snapshots s LEFT JOIN messages m ON m.n = s.tail """
+FORMATS = (_TABLES, ("CREATE INDEX snapshots_of_session ON snapshots(session) WHERE session IS NOT NULL",))
+"""What each format of the file added to the one before it, to the letter: SQLite keeps the statements as they are."""
+
+_COLUMNS = "SELECT s.seq, s.digest, s.parent, s.label, s.session, s.created, s.length, s.others, s.tail, m.chain "
+_ROWS = _COLUMNS + "FROM snapshots s LEFT JOIN messages m ON m.n = s.tail "
+_HEADS = _COLUMNS + ", h.seal FROM heads h LEFT JOIN snapshots s USING (seq) LEFT JOIN messages m ON m.n = s.tail "
+_ANY = "SELECT 1 FROM snapshots LIMIT 1"
+_ANY_OF = "SELECT 1 FROM snapshots WHERE session = ? LIMIT 1"
+_MESSAGE = "SELECT n FROM messages WHERE chain = ?"
+_NEW_MESSAGE = "INSERT INTO messages(parent, chain, body) VALUES (?, ?, ?) ON CONFLICT(chain) DO NOTHING"
+_POINT = """INSERT INTO heads(name, seq, seal) VALUES (?, ?, ?)
+    ON CONFLICT(name) DO UPDATE SET seq = excluded.seq, seal = excluded.seal"""
 _LOG = """WITH RECURSIVE log(parent, body) AS (SELECT parent, body FROM messages WHERE n = ? UNION ALL
     SELECT m.parent, m.body FROM log JOIN messages m ON m.n = log.parent) SELECT body FROM log LIMIT ?"""
 _SWEEP = """WITH RECURSIVE live(n) AS (SELECT tail FROM snapshots WHERE tail IS NOT NULL UNION
@@ -98,18 +107,19 @@ def tree(row: Row) -> dict[str, Any]:
 # -- writing -------------------------------------------------------------------------------------------
 
 
-def add_messages(db: sqlite3.Connection, values: list[Any], hashes: list[bytes], tail: int | None) -> int | None:
-    """Write the messages that are not there yet, after the one in row ``tail``; gives the row of the last one."""
-    there = len(hashes)
-    while there:
-        found = db.execute("SELECT n FROM messages WHERE chain = ?", (hashes[there - 1],)).fetchone()
-        if found:
-            (tail,) = found
-            break
-        there -= 1
-    for value, chain in zip(values[there:], hashes[there:], strict=True):
-        row = (tail, chain, encode(value))
-        tail = db.execute("INSERT INTO messages(parent, chain, body) VALUES (?, ?, ?)", row).lastrowid
+def known(db: sqlite3.Connection, hashes: list[bytes]) -> tuple[int, int | None]:
+    """How many messages of a conversation are there already, and the row of the last of them."""
+    for there in range(len(hashes), 0, -1):
+        if found := db.execute(_MESSAGE, (hashes[there - 1],)).fetchone():
+            return there, found[0]
+    return 0, None
+
+
+def add_messages(db: sqlite3.Connection, bodies: list[bytes], hashes: list[bytes], tail: int | None) -> int | None:
+    """Write messages after the one in row ``tail``, but none that is there; gives the row of the last one."""
+    for body, chain in zip(bodies, hashes, strict=True):
+        row = db.execute(_NEW_MESSAGE, (tail, chain, body))
+        tail = row.lastrowid if row.rowcount else db.execute(_MESSAGE, (chain,)).fetchone()[0]
     return tail
 
 
@@ -129,7 +139,7 @@ def point(db: sqlite3.Connection, session: bytes | None, row: Row | None) -> Non
     """Let a session stand at ``row``, or anew; None is what stands at the newest snapshot of all."""
     name = _pointer(session)
     pointer = (name, row.seq if row else None, _digest(name + (row.digest if row else b"")))
-    db.execute("INSERT OR REPLACE INTO heads(name, seq, seal) VALUES (?, ?, ?)", pointer)
+    db.execute(_POINT, pointer)
 
 
 def _pointer(session: bytes | None) -> bytes:
@@ -195,18 +205,16 @@ def _damaged(what: str) -> SnapshotError:
 def head(db: sqlite3.Connection, session: bytes | None) -> Row | None:
     """The manifest a session stands at. Its pointer is there from its first snapshot on, so a lost one is noticed."""
     name = _pointer(session)
-    what = f"the place of session {session.decode(errors='backslashreplace')!r}" if session else "the newest place"
-    pointer = db.execute("SELECT seq, seal FROM heads WHERE name = ?", (name,)).fetchone()
+    pointer = db.execute(_HEADS + "WHERE h.name = ?", (name,)).fetchone()
     if pointer is None:
-        if db.execute("SELECT 1 FROM snapshots WHERE ? IS NULL OR session = ? LIMIT 1", (session, session)).fetchone():
-            raise _damaged(what)
-        return None
-    seq, seal = pointer
-    found = db.execute(_ROWS + "WHERE s.seq = ?", (seq,)).fetchone()
-    row = _checked(Row._make(found)) if found else None
-    if seal != _digest(name + (row.digest if row else b"")):
-        raise _damaged(what)
-    return row
+        if not (db.execute(_ANY) if session is None else db.execute(_ANY_OF, (session,))).fetchone():
+            return None
+    else:
+        row = None if pointer[0] is None else _checked(Row._make(pointer[:-1]))
+        if pointer[-1] == _digest(name + (row.digest if row else b"")):
+            return row
+    place = "newest place" if session is None else f"place of session {session.decode(errors='backslashreplace')!r}"
+    raise _damaged(f"the {place}")
 
 
 def sessions(db: sqlite3.Connection) -> list[bytes]:
@@ -215,12 +223,14 @@ def sessions(db: sqlite3.Connection) -> list[bytes]:
     return sorted(pointers.union(s for (s,) in db.execute("SELECT DISTINCT session FROM snapshots") if s is not None))
 
 
-def read(db: sqlite3.Connection, row: Row) -> tuple[list[bytes], dict[str, bytes]]:
-    """The messages and the other values of a snapshot, encoded and checked."""
-    bodies = [body for (body,) in db.execute(_LOG, (row.tail, row.length or 0))][::-1]
-    chain = None
-    for body in bodies:
-        chain = link(chain, body)
+def read(db: sqlite3.Connection, row: Row, bodies: list[bytes] | None = None) -> tuple[list[bytes], dict[str, bytes]]:
+    """The messages and the other values of a snapshot, encoded and checked; ``bodies`` where its chain is known."""
+    chain = row.chain
+    if bodies is None:
+        bodies = [body for (body,) in db.execute(_LOG, (row.tail, row.length or 0))][::-1]
+        chain = None
+        for body in bodies:
+            chain = link(chain, body)
     values = {}
     for key, value in tree(row).items():
         values[key] = encode(value[0]) if isinstance(value, list) else _item(db, bytes.fromhex(value))

@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from itertools import accumulate
 from types import TracebackType
 from typing import Any, Self
 
 from ..errors import SnapshotError
 from . import records
-from .chains import Chain, Chains
+from .chains import Chains, Logs
 from .database import Database
 from .plain import decode, encode, plain, refusal, text, utf8
 from .records import Row
@@ -77,8 +78,9 @@ class SnapshotStore:
     """
 
     def __init__(self, path: str | os.PathLike[str] = ":memory:") -> None:
-        self._database = Database(path, records.SCHEMA, records.VERSION)
+        self._database = Database(path, records.FORMATS)
         self._chains = Chains()
+        self._logs = Logs()
 
     # -- keeping ---------------------------------------------------------------------------------------
 
@@ -107,7 +109,9 @@ class SnapshotStore:
         )
         with self._database.transaction("the snapshot was not kept", write=True) as db:
             base = _base(db, parent, manifest.session)
-            tail = records.add_messages(db, chain.values, chain.hashes, None)
+            there, tail = records.known(db, chain.hashes)
+            bodies = [encode(value) for value in chain.values[there:]]
+            tail = records.add_messages(db, bodies, chain.hashes[there:], tail)
             return self._snapshot(records.add(db, manifest._replace(tail=tail), base, items))
 
     def append(self, session: str, messages: Iterable[Any], *, label: str = "", **others: Any) -> Snapshot:
@@ -115,20 +119,27 @@ class SnapshotStore:
 
         The head's other keys stay, updated by ``others``; a note on one answer belongs into its message.
         """
-        messages = list(messages)
+        bodies = [encode(plain(message, ("messages", index))) for index, message in enumerate(messages)]
         tree, items = records.split(plain(others, "state"))
-        manifest = Row(label=_name(label, "label"), session=_name(session, "session"), created=time.time())
+        title, name = _name(label, "label"), _name(session, "session")
         with self._database.transaction("the turn was not kept", write=True) as db:
-            base = records.head(db, manifest.session) or manifest
-            chain = Chain()
-            chain.extend(messages, "messages", base.chain)
-            manifest = manifest._replace(
-                length=(base.length or 0) + len(messages),
-                others=encode(records.tree(base) | tree),
-                tail=records.add_messages(db, chain.values, chain.hashes, base.tail),
-                chain=chain.hashes[-1] if messages else base.chain,
+            head = records.head(db, name)
+            base = head or Row()
+            hashes = list(accumulate(bodies, records.link, initial=base.chain or b""))[1:]
+            chain = hashes[-1] if hashes else base.chain
+            if head and (log := self._logs.take(db, base.chain)) is not None:
+                log.extend(bodies)
+                self._logs.keep(chain, log)
+            manifest = Row(
+                label=title,
+                session=name,
+                created=time.time(),
+                length=(base.length or 0) + len(bodies),
+                others=encode(records.tree(base) | tree) if tree else base.others,
+                tail=records.add_messages(db, bodies, hashes, base.tail),
+                chain=chain,
             )
-            return self._snapshot(records.add(db, manifest, base if base.seq else None, items))
+            return self._snapshot(records.add(db, manifest, head, items))
 
     # -- finding ---------------------------------------------------------------------------------------
 
@@ -141,19 +152,18 @@ class SnapshotStore:
             row = records.head(db, None) if id is None else records.find(db, id)
             if row is None:
                 raise SnapshotError("there is no snapshot yet")
-            document = _document(db, row)
-            return self._snapshot(row, lambda: document)
+            return self._read(db, row)
 
     def list(self) -> builtins.list[Snapshot]:
         """All snapshots, oldest first. A state is read when it is asked for; a damaged snapshot is labelled so."""
         with self._database.transaction("the list of snapshots") as db:
-            return [self._snapshot(row) for row in records.manifests(db)]
+            return [self._snapshot(row) if row.sound() else self._damaged(row) for row in records.manifests(db)]
 
     def head(self, session: str) -> Snapshot | None:
-        """The snapshot that ``session`` stands at, or None where it has none."""
+        """The snapshot that ``session`` stands at, or None where it has none; its state is read as `get` does."""
         with self._database.transaction(f"session {session!r}") as db:
             row = records.head(db, _name(session, "session"))
-            return self._snapshot(row) if row else None
+            return self._read(db, row) if row else None
 
     def point(self, session: str, id: str | None) -> None:
         """Put ``session`` at the snapshot ``id``, which restores it, or branches; None lets it start anew."""
@@ -224,31 +234,38 @@ class SnapshotStore:
     def __repr__(self) -> str:
         return f"<SnapshotStore {self.path}{' (closed)' if self._database.closed else ''}>"
 
+    def _read(self, db: sqlite3.Connection, row: Row) -> Snapshot:
+        document = self._document(db, row)
+        return self._snapshot(row, lambda: document)
+
+    def _damaged(self, row: Row) -> Snapshot:
+        return Snapshot(row.id, None, "(damaged)", 0.0, None, partial(self._load, row.id))
+
     def _snapshot(self, row: Row, load: Callable[[], str] | None = None) -> Snapshot:
+        """What a sound row says."""
         load = load or partial(self._load, row.id)
-        if not row.sound():
-            return Snapshot(row.id, None, "(damaged)", 0.0, None, load)
         parent = row.parent.hex() if row.parent is not None else None
         session = text(row.session) if row.session is not None else None
         return Snapshot(row.id, parent, text(row.label), row.created, session, load)
 
     def _load(self, id: str) -> str:
         with self._database.transaction(f"snapshot {id}") as db:
-            return _document(db, records.find(db, id))
+            return self._document(db, records.find(db, id))
+
+    def _document(self, db: sqlite3.Connection, row: Row) -> str:
+        """The whole state as JSON."""
+        bodies, values = records.read(db, row, self._logs.take(db, row.chain))
+        if bodies:
+            self._logs.keep(row.chain, bodies)
+        if row.length is not None:
+            values["messages"] = b"[" + b",".join(bodies) + b"]"
+        return text(b"{" + b",".join(encode(key) + b":" + value for key, value in values.items()) + b"}")
 
 
 def _base(db: sqlite3.Connection, parent: str | None, session: bytes | None) -> Row | None:
     if parent is not None:
         return records.find(db, parent)
     return None if session is None else records.head(db, session)
-
-
-def _document(db: sqlite3.Connection, row: Row) -> str:
-    """The whole state as JSON."""
-    bodies, values = records.read(db, row)
-    if row.length is not None:
-        values["messages"] = b"[" + b",".join(bodies) + b"]"
-    return text(b"{" + b",".join(encode(key) + b":" + value for key, value in values.items()) + b"}")
 
 
 def _name(value: str, what: str) -> bytes:

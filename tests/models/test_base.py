@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from collections.abc import AsyncIterator
 
-from openclaw_nb.models.base import Closable, Model, ModelEvent, ModelRequest, TextDelta
+import pytest
+
+from openclaw_nb.models.base import Closable, Model, ModelEvent, ModelRequest, TextDelta, ThinkingDelta
 
 
 class Smallest:
@@ -25,3 +29,20 @@ def test_the_prompt_is_the_last_message() -> None:
                             {"role": "user", "content": "three"}))  # fmt: skip
     assert request.prompt == "three"
     assert request.level == 2
+
+
+@pytest.mark.parametrize("kind", [TextDelta, ThinkingDelta])
+def test_a_delta_is_a_value(kind: type[TextDelta | ThinkingDelta]) -> None:
+    delta = kind("one", tokens=2)
+    assert delta == kind(text="one", tokens=2) == pickle.loads(pickle.dumps(delta)) == copy.deepcopy(delta)
+    assert len({delta, kind("one", 2), kind("one")}) == 2
+    assert repr(kind("one")) == f"{kind.__name__}(text='one', tokens=1)"
+    with pytest.raises(AttributeError):
+        delta.text = "two"  # type: ignore[misc]
+    match delta:
+        case TextDelta(text, tokens) | ThinkingDelta(text, tokens):
+            assert (text, tokens) == ("one", 2)
+
+
+def test_an_answer_is_no_thought() -> None:
+    assert len({TextDelta("one"), ThinkingDelta("one")}) == 2

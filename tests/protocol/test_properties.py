@@ -41,10 +41,10 @@ class Streams(RuleBasedStateMachine):
 
     protocol = 4
 
-    @initialize(longest=st.sampled_from([3, 10, 1_000_000]), loose=st.sampled_from([2, 256]))
-    def begin(self, longest: int, loose: int) -> None:
-        self.limits = runlog.LONGEST_DELTA, runlog.LOOSE_PARTS
-        runlog.LONGEST_DELTA, runlog.LOOSE_PARTS = longest, loose
+    @initialize(longest=st.sampled_from([3, 10, 1_000_000]), part=st.sampled_from([2, 1024]))
+    def begin(self, longest: int, part: int) -> None:
+        self.limits = runlog.LONGEST_DELTA, runlog.PART
+        runlog.LONGEST_DELTA, runlog.PART = longest, part
         self.client = ClientSession(token="T", version="1", platform="linux")
         self.logs: dict[str, RunLog] = {}
         self.spoken: dict[str, str] = {}
@@ -244,7 +244,7 @@ class Streams(RuleBasedStateMachine):
                 if run not in self.dropped:
                     assert self.thoughts.get((run, key), "") == text
         finally:
-            runlog.LONGEST_DELTA, runlog.LOOSE_PARTS = self.limits
+            runlog.LONGEST_DELTA, runlog.PART = self.limits
 
 
 class ForeignStreams(Streams):

@@ -15,18 +15,23 @@ from openclaw_nb.protocol.frames import encode
 from openclaw_nb.protocol.runlog import ChatDelta, Cursor, Ending, RunLog, SpokenText
 
 
-@given(st.lists(st.text(max_size=5), max_size=30), st.integers(0, 200), st.integers(1, 200), st.booleans())
-def test_spoken_text_is_a_string(parts: list[str], offset: int, limit: int, look: bool) -> None:
-    spoken, whole = SpokenText(), ""
-    for part in parts:
-        spoken.append(part)
-        whole += part
-        if look:
-            assert str(spoken) == whole
-    assert spoken.length == len(whole)
-    assert spoken.since(offset) == whole[offset:]
-    assert spoken.since(offset, limit) == whole[offset : offset + limit]
-    assert str(spoken) == whole
+@given(
+    st.lists(st.text(max_size=5), max_size=30), st.integers(0, 200), st.integers(1, 200), st.sets(st.integers(0, 29)),
+    st.sampled_from([1, 7, runlog.PART]),
+)  # fmt: skip
+def test_spoken_text_is_a_string(pieces: list[str], offset: int, limit: int, looks: set[int], part: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runlog, "PART", part)
+        spoken, whole = SpokenText(), ""
+        for i, piece in enumerate(pieces):
+            spoken.append(piece)
+            whole += piece
+            if i in looks:
+                assert str(spoken) == whole
+        assert spoken.length == len(whole)
+        assert spoken.since(offset) == whole[offset:]
+        assert spoken.since(offset, limit) == whole[offset : offset + limit]
+        assert str(spoken) == whole
 
 
 def test_a_text_of_many_tokens_takes_little_more_than_itself() -> None:

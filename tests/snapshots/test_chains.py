@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Any
 
 import pytest
 
 from openclaw_nb.errors import SnapshotError
 from openclaw_nb.snapshots import chains
-from openclaw_nb.snapshots.chains import Chain, Chains
+from openclaw_nb.snapshots.chains import Chain, Chains, Logs
 
 
 @pytest.fixture
@@ -90,3 +91,15 @@ def test_what_compares_like_an_array_is_refused() -> None:
     memory.of([{"content": "a"}])
     with pytest.raises(SnapshotError, match="an Array cannot be kept"):
         memory.of([{"content": Array()}])
+
+
+def test_the_conversations_read_last_are_known() -> None:
+    logs, db = Logs(), sqlite3.connect(":memory:")
+    assert logs.take(db, b"") is None
+    for n in range(9):
+        logs.keep(bytes([n]), [b"%d" % n])
+    assert logs.take(db, b"\0") is None, "the oldest of nine"
+    assert logs.take(db, b"\1") == [b"1"]
+    assert logs.take(db, b"\1") is None, "who takes one may change it"
+    assert logs.take(db, b"\2") == [b"2"]
+    db.close()

@@ -15,10 +15,11 @@ from openclaw_nb.snapshots import database as database_module
 from openclaw_nb.snapshots.database import Database
 
 SCHEMA = ("CREATE TABLE notes(n INTEGER PRIMARY KEY, body BLOB)",)
+INDEX = ("CREATE INDEX longest ON notes(length(body))",)
 
 
-def opened(path: Path | str) -> Database:
-    return Database(path, SCHEMA, 1)
+def opened(path: Path | str, *later: tuple[str, ...]) -> Database:
+    return Database(path, (SCHEMA, *later))
 
 
 def add(database: Database, size: int = 10) -> None:
@@ -61,9 +62,32 @@ def test_a_failed_transaction_is_undone(database: Database) -> None:
 
 
 def test_a_newer_format_is_refused(tmp_path: Path) -> None:
-    Database(tmp_path / "d.db", SCHEMA, 7).close()
+    opened(tmp_path / "d.db", *[()] * 6).close()
     with pytest.raises(SnapshotError, match=r"has format 7, .* reads formats up to 1; update it"):
         opened(tmp_path / "d.db")
+
+
+def test_an_older_format_is_brought_up_to_date(database: Database) -> None:
+    add(database)
+    newer = opened(database.path, INDEX, ())
+    assert count(newer) == 1
+    with newer.transaction("the format") as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (3,)
+        assert db.execute("SELECT name FROM sqlite_master WHERE type = 'index'").fetchall() == [(b"longest",)]
+    add(database)  # who has it open already goes on
+    assert count(newer) == 2
+    newer.close()
+
+
+@pytest.mark.parametrize(("script", "number"), [("CREATE TABLE other(x)", 1), ("", -1), (INDEX[0], 1), ("", 2)])
+def test_what_is_of_no_older_format_is_left_alone(tmp_path: Path, script: str, number: int) -> None:
+    with sqlite3.connect(tmp_path / "d.db") as other:
+        other.executescript(f"{SCHEMA[0]}; {script}; PRAGMA user_version = {number}")
+    other.close()
+    before = (tmp_path / "d.db").read_bytes()
+    with pytest.raises(SnapshotError, match="is no snapshot store, or its schema is damaged"):
+        opened(tmp_path / "d.db", INDEX)
+    assert (tmp_path / "d.db").read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -157,13 +181,16 @@ def test_a_damaged_page(tmp_path: Path) -> None:
     database.close()
 
 
-def test_created_by_many_at_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("old", [False, True])
+def test_created_or_brought_up_to_date_by_many_at_once(tmp_path: Path, old: bool) -> None:
     def create(path: Path) -> None:
         together.wait()
-        databases.append(opened(path))
+        databases.append(opened(path, INDEX))
 
     databases: list[Database] = []
     for n in range(10):
+        if old:
+            opened(tmp_path / f"{n}.db").close()
         together = threading.Barrier(4)
         threads = [threading.Thread(target=create, args=(tmp_path / f"{n}.db",)) for _ in range(4)]
         for thread in threads:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+from hashlib import blake2b
 from pathlib import Path
 
 import pytest
 
 from openclaw_nb.errors import SnapshotError
-from openclaw_nb.snapshots import SnapshotStore
+from openclaw_nb.snapshots import SnapshotStore, records
 
 STATE = {"messages": [{"content": "a"}, {"content": "b"}], "small": 1, "large": "x" * 100}
 
@@ -120,3 +121,36 @@ def test_a_damaged_snapshot_hides_no_other(path: Path) -> None:
             _ = damaged.state
         with pytest.raises(SnapshotError, match=f"snapshot {damaged.id} is damaged"):
             store.prune(keep=1)
+
+
+def test_what_another_connection_damages_is_found_out_although_it_was_read_before(path: Path) -> None:
+    with SnapshotStore(path) as store:
+        assert store.get().state == store.head("main").state == STATE  # type: ignore[union-attr]
+        tampered(path, "UPDATE messages SET body = CAST(replace(body, 'a', 'A') AS BLOB) WHERE n = 2").close()
+        for ask in (store.get, lambda: store.head("main"), lambda: store.append("main", []).state):
+            with pytest.raises(SnapshotError, match="damaged"):
+                ask()
+
+
+def test_a_file_of_the_first_format_opens_and_keeps_its_evidence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "old.db"
+    with monkeypatch.context() as then:
+        then.setattr(records, "FORMATS", records.FORMATS[:1])
+        with SnapshotStore(path) as store:
+            store.put(STATE, session="main")
+            store.append("other", [{"content": "c"}])
+    with SnapshotStore(path) as store:
+        assert store.verify() == []
+        assert store.head("main").state == STATE  # type: ignore[union-attr]
+        assert store.append("main", [{"content": "c"}]).state["messages"] == [*STATE["messages"], {"content": "c"}]
+    with tampered(path, "DELETE FROM heads WHERE name = x'406d61696e'") as store:
+        assert store.head("nobody") is None
+        with pytest.raises(SnapshotError, match="the place of session 'main' is damaged"):
+            store.head("main")
+
+
+def test_the_first_format_is_what_it_was() -> None:
+    """To the letter: SQLite keeps the statements in the file, and a file of other statements is refused."""
+    assert blake2b("\n".join(records.FORMATS[0]).encode(), digest_size=8).hexdigest() == "8bc368b2f72d76f1"

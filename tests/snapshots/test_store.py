@@ -7,7 +7,7 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -87,6 +87,53 @@ def test_append_keeps_the_other_keys_of_the_head(store: SnapshotStore) -> None:
     assert state == {"messages": [*said("a")["messages"], {"content": "b"}], "model": "tape", "level": 2,
                      "vars": {"long": "x" * 100}}  # fmt: skip
     assert store.get().label == "turn"
+
+
+def test_a_repeated_branch_is_stored_once(store: SnapshotStore) -> None:
+    one = store.append("main", said("a")["messages"])
+    two = store.append("main", said("b", "c")["messages"])
+    store.point("main", one.id)
+    again = store.append("main", said("b", "c", "d")["messages"])
+    assert again.state == said("a", "b", "c", "d")
+    assert two.state == said("a", "b", "c")
+    with store._database.transaction("the messages") as db:
+        assert db.execute("SELECT count(*) FROM messages").fetchone() == (4,)
+    assert store.verify() == []
+
+
+def steps(store: SnapshotStore, work: Callable[[], object]) -> int:
+    """How many steps SQLite's machine takes for some work."""
+    taken = 0
+
+    def count() -> int:
+        nonlocal taken
+        taken += 1
+        return 0
+
+    with store._database.transaction("the steps") as db:
+        db.set_progress_handler(count, 1)
+    work()
+    with store._database.transaction("the steps") as db:
+        db.set_progress_handler(None, 0)
+    return taken
+
+
+def test_a_turn_costs_the_same_in_a_large_store_and_in_a_long_session(store: SnapshotStore) -> None:
+    def turn(session: str) -> None:
+        head = store.head(session)
+        assert (head is None) == (session != "main")
+        store.append(session, said("question", "answer")["messages"])
+
+    store.append("main", said("a")["messages"])
+    turn("main")
+    small, short = steps(store, lambda: turn("new 1")), steps(store, lambda: turn("main"))
+    for n in range(300):
+        store.append(f"session {n}", said("a")["messages"])
+        turn("main")
+    assert steps(store, lambda: turn("new 2")) < 1.2 * small + 10
+    assert steps(store, lambda: turn("main")) < 1.2 * short + 10
+    assert len(store.head("main").state["messages"]) == 607  # type: ignore[union-attr]
+    assert store.verify() == []
 
 
 def test_get_takes_the_beginning_of_an_id(store: SnapshotStore) -> None:
