@@ -278,14 +278,17 @@ class Gateway:
     def _take_partial(self, turn: Turn, partial: Partial) -> None:
         """The client has a part of an answer that this gateway knows nothing of, or knows from before."""
         known = self._runs.find(turn.run_id)
-        if not self._goes_on or (known and not str(known.log.text).startswith(partial.text)):
+        so_far = str(known.log.text) if known else partial.text
+        if known and not known.done and len(so_far) < len(partial.text) and partial.text.startswith(so_far):
+            raise RequestError("another client with less of that answer asked first", code="RUN_BEHIND")
+        if not self._goes_on or not so_far.startswith(partial.text):
             raise RequestError("this gateway cannot go on with that answer; what came is kept", code="RUN_LOST")
         turn.partial, turn.partial_tokens = partial.text, partial.tokens
 
     def _resume(self, connection: Connection, request: Request) -> Any:
         params = read_params(request, RunResume)
         run = self._runs.find(params.run_id)
-        if run is None:
+        if run is None or run.log.text.length < params.offset:  # or known from what another client had of it
             raise RequestError(f"run {params.run_id} is not known here any more", code="NOT_FOUND")
         connection.watch(run, offset=params.offset, steps=params.steps, pace=params.pace)
         return {"runId": params.run_id, "status": "ok" if run.done else "in_flight"}

@@ -17,6 +17,9 @@ __all__ = ["STOP_TIMEOUT", "InFlight"]
 HISTORY = 200
 """Messages of a session among which the answer of a run is looked for."""
 
+BEHIND = 0.05
+"""Seconds until a restarted gateway is asked again, where it has less of a run than we do."""
+
 STOP_TIMEOUT = 1.0
 """Seconds after which a stopped run ends here although the gateway has not confirmed it."""
 
@@ -119,7 +122,7 @@ class InFlight:
     def _ask(self, flight: Flight) -> None:
         def accepted(reply: Reply) -> None:
             if reply.error is not None:
-                self.end(flight, failed(reply.error))
+                self._refused(flight, reply.error)
                 return
             flight.reached()
             over = isinstance(reply.payload, dict) and reply.payload.get("status") == "ok"
@@ -135,6 +138,16 @@ class InFlight:
             self.end(flight, failed(RequestError(sentence, code="NO_MODEL")))
         else:
             self._post("chat.send", asked, accepted)
+
+    def _refused(self, flight: Flight, error: OpenClawError) -> None:
+        if error.code == "RUN_BEHIND" and flight.run.id in self._flights:
+            flight.timers.append(asyncio.get_running_loop().call_later(BEHIND, self._ask_once_more, flight))
+        else:
+            self.end(flight, failed(error))
+
+    def _ask_once_more(self, flight: Flight) -> None:
+        if self._link().up:
+            self._ask(flight)
 
     def _resume(self, flight: Flight) -> None:
         def resumed(reply: Reply) -> None:

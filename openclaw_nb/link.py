@@ -12,7 +12,6 @@ from ssl import SSLCertVerificationError
 from typing import Any, NoReturn, Protocol, cast
 from urllib.parse import SplitResult, urlsplit
 
-from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as dial
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidStatus, InvalidURI
 
@@ -94,8 +93,7 @@ class Link:
         self._loopback = is_loopback(urlsplit(url).hostname or "")
         self._retry = retry
         self._user = user
-        self._ws: ClientConnection | None = None
-        self._outbox: asyncio.Queue[bytes] | None = None
+        self._ws: Audible | None = None
         self._pulse: Pulse | None = None
         self._opening: asyncio.Timeout | None = None
         self._replies: dict[str, Callable[[Reply], None]] = {}
@@ -135,13 +133,13 @@ class Link:
         """Send a request; ``settle`` gets the reply, or ConnectionLost. Who is not let in yet sends nothing."""
         id, data = self._session.request(method, params)
         settle = settle or _ignore
-        if self._outbox is None or not self.up:
+        if self._ws is None or not self.up:
             settle(Reply(id, error=ConnectionLost(f"there is no link to {self.uri}")))
         elif len(data) > MAX_FRAME:
             settle(Reply(id, error=RequestError(f"{len(data):,} bytes are more than the {MAX_FRAME:,} of one message")))
         else:
             self._replies[id] = settle
-            self._outbox.put_nowait(data)
+            self._ws.post(data)
 
     def _await_hello(self) -> None:
         self._ready: asyncio.Future[Hello] = asyncio.get_running_loop().create_future()
@@ -214,9 +212,7 @@ class Link:
 
     async def _talk(self, ws: Audible) -> NoReturn:
         self._ws = ws
-        self._outbox = asyncio.Queue()
         self._pulse = Pulse(ws)
-        writer = asyncio.create_task(_write(ws, self._outbox), name="openclaw writer")
         try:
             while True:
                 raw = await ws.recv(decode=False)
@@ -230,12 +226,12 @@ class Link:
                 raise ConnectionLost(f"the gateway at {self.uri} {self._pulse.missed}") from None
             raise
         finally:
-            await _cancel(writer, self._pulse.task)
+            await _cancel(self._pulse.task)
 
     def _down(self, error: OpenClawError) -> bool:
         """Forget the connection; whether it had been up."""
         was_up = self._session.hello is not None
-        self._ws = self._outbox = self._opening = None
+        self._ws = self._opening = None
         self._session.disconnected()
         if was_up and self._ready.done():
             self._await_hello()
@@ -247,8 +243,8 @@ class Link:
     def _receive(self, raw: bytes) -> None:
         for item in self._session.receive(raw):
             if isinstance(item, bytes):
-                if self._outbox is not None:
-                    self._outbox.put_nowait(item)
+                if self._ws is not None:
+                    self._ws.post(item)
                 continue
             if isinstance(item, Reply):
                 if settle := self._replies.pop(item.id, None):
@@ -267,12 +263,6 @@ class Link:
         if not self._ready.done():
             self._asked.clear()
             self._ready.set_result(hello)
-
-
-async def _write(ws: ClientConnection, outbox: asyncio.Queue[bytes]) -> None:
-    with suppress(ConnectionClosed):
-        while True:
-            await ws.send(await outbox.get(), text=True)
 
 
 async def _until_open(url: SplitResult) -> None:

@@ -216,7 +216,7 @@ async def test_stopped_while_it_connects(stop: bool) -> None:
         client = OpenClawClient()
         client.open("agent://local", gateway.url, gateway.token)
         other, run = client.send("other"), client.send("go")
-        while client._linked()._outbox is None:  # noqa: ASYNC110 - the very turn of the loop matters
+        while client._linked()._ws is None:  # noqa: ASYNC110 - the very turn of the loop matters
             await asyncio.sleep(0)
         if stop:
             run.cancel()

@@ -208,11 +208,37 @@ async def test_a_handler_of_ones_own_is_not_asked_to_go_on() -> None:
 
 @asynchronous
 async def test_a_part_that_the_gateway_knows_otherwise() -> None:
-    params = {"sessionKey": "main", "message": "go", "idempotencyKey": "k", "partial": {"text": "zero"}}
     async with Gateway(Counted("one ", until=asyncio.Event())) as gateway, let_in(gateway) as raw:
-        assert (await raw.ask("chat.send", **(params | {"partial": None})))["ok"]
+
+        async def ask_with(text: str | None) -> Any:
+            partial = None if text is None else {"text": text}
+            return await raw.ask("chat.send", sessionKey="main", message="go", idempotencyKey="k", partial=partial)
+
+        assert (await ask_with(None))["ok"]
         await raw.event("chat", deltaText="one ")
-        assert (await raw.ask("chat.send", **params))["error"]["code"] == "RUN_LOST"
-        assert (await raw.ask("chat.send", **(params | {"partial": {"text": "on"}})))["payload"][
-            "status"
-        ] == "in_flight"
+        assert (await ask_with("zero"))["error"]["code"] == "RUN_LOST"
+        assert (await ask_with("one two"))["error"]["code"] == "RUN_BEHIND"
+        assert (await ask_with("on"))["payload"]["status"] == "in_flight"
+        assert (await raw.ask("run.resume", runId="k", offset=5))["error"]["code"] == "NOT_FOUND"
+        assert (await raw.ask("run.resume", runId="k", offset=4))["ok"]
+
+
+@asynchronous
+async def test_who_has_more_of_it_waits_for_who_asked_first() -> None:
+    gate = asyncio.Event()
+
+    async def second(prompt: str) -> AsyncIterator[str]:
+        yield "one "
+        await gate.wait()
+        yield "two three"
+
+    async with two_lives(Counted("one ", "two ", until=asyncio.Event()), second) as (proxy, other, client):
+        run = client.send("go")
+        await soon(lambda: run.text == "one two ")
+        async with let_in(other) as raw:
+            await raw.ask("chat.send", sessionKey="main", message="go", idempotencyKey=run.id, thinking="low")
+            restart(proxy, other)
+            await asyncio.sleep(0.2)
+            assert not run.done()
+            gate.set()
+            assert await run == "one two three"

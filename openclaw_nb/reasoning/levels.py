@@ -41,6 +41,11 @@ _THINKING = {
     ReasoningLevel.ULTRA: "high",
 }
 
+_BY_HAND: dict[str, ReasoningLevel | None] = {
+    "auto": None,
+    **{word: level for level in ReasoningLevel for word in (str(int(level)), level.name.lower(), level.label)},
+}
+
 DEFAULT_THRESHOLDS: Mapping[str, int] = {"simple": 1, "complex": 3, "complex_task": 4}
 """Complexity tags and their levels, from the document."""
 
@@ -82,13 +87,10 @@ def _of_tag(tag: str, thresholds: Mapping[str, int]) -> ReasoningLevel:
 
 def read_level(value: int | str) -> ReasoningLevel | None:
     """A level given by hand: 1-4, "1"-"4" or a level's name; None for "auto"; ConfigError for the rest."""
-    text = str(value).strip().lower()
-    if text == "auto":
-        return None
-    for level in ReasoningLevel:
-        if text in (str(int(level)), level.name.lower(), level.label):
-            return level
-    raise ConfigError(f"level {value!r} is not one of 1, 2, 3, 4 or auto")
+    try:
+        return _BY_HAND[str(value).strip().lower()]
+    except KeyError:
+        raise ConfigError(f"level {value!r} is not one of 1, 2, 3, 4 or auto") from None
 
 
 def level_of_thinking(thinking: str | None) -> ReasoningLevel:
