@@ -122,7 +122,7 @@ class Link:
             self._await_hello()
         if self._ws is not None:
             self._ws.transport.abort()
-        elif self._opening is not None:
+        elif self._opening is not None and not self._opening.expired():
             self._opening.reschedule(0)
 
     async def close(self) -> None:

@@ -15,7 +15,8 @@ from openclaw_nb.errors import ConnectionLost, OpenClawError, ProtocolError
 from openclaw_nb.gateway import Gateway
 from openclaw_nb.link import FRUITLESS, Link, Retry, _explain
 from openclaw_nb.protocol.session import ClientSession, Happened, Hello, Reply
-from tests.faults.proxy import CutAfter, FaultProxy
+from tests.faults.kinds import GATEWAY, CutAfter, CutAtByte, How
+from tests.faults.proxy import FaultProxy
 from tests.spine import asynchronous, soon
 
 
@@ -226,6 +227,20 @@ async def test_asked_to_come_back() -> None:
         proxy.cut()
         await soon(lambda: link.ended)
     assert diary.told.count("Hello") == 4
+
+
+@asynchronous
+async def test_asked_again_and_again_while_an_attempt_hangs() -> None:
+    diary = Diary()
+    async with Gateway() as gateway, FaultProxy(gateway.port) as proxy:
+        proxy.faults.append(CutAtByte(0, None, How.SILENCE, toward=GATEWAY))
+        link = dial(proxy.url, gateway.token, diary)
+        await soon(lambda: proxy.struck.total() == 1)
+        for _ in range(9):  # also in those turns of the loop in which the attempt is just being given up
+            link.again()
+            await asyncio.sleep(0)
+        await link.hello()
+        await link.close()
 
 
 @asynchronous
