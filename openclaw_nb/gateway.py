@@ -21,6 +21,7 @@ from .connection import LINGER, Connection
 from .door import Door, is_loopback
 from .engine import Engine, Turn
 from .errors import ConfigError, RequestError
+from .logs import WithoutFrames
 from .models.base import Model
 from .protocol.frames import (
     MAX_FRAME,
@@ -56,14 +57,7 @@ LOOK = 1.0
 """Seconds between two looks at a token file."""
 
 
-class _WithoutFrames(logging.LoggerAdapter[logging.Logger]):
-    """The log of picows, which at its lowest levels shows upgrade requests and what came with them, tokens too."""
-
-    def isEnabledFor(self, level: int) -> bool:
-        return level >= logging.INFO and super().isEnabledFor(level)
-
-
-_sockets_log = _WithoutFrames(logging.getLogger("openclaw_nb.picows"))
+_sockets_log = WithoutFrames(logging.getLogger("openclaw_nb.picows"))
 
 
 class Gateway:

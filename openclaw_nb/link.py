@@ -17,6 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMes
 
 from .door import is_loopback
 from .errors import ConnectionLost, OpenClawError, ProtocolError, RequestError, is_retryable, one_line
+from .logs import WithoutFrames
 from .protocol.frames import MAX_FRAME
 from .protocol.session import ClientSession, Happened, Hello, Reply
 from .pulse import Audible, Pulse
@@ -36,15 +37,7 @@ TOO_BIG = 1009
 
 log = logging.getLogger("openclaw_nb")
 
-
-class _FramesLog(logging.LoggerAdapter[logging.Logger]):
-    """What websockets logs to. At DEBUG it logs every frame, and one of them holds the token: no level allows that."""
-
-    def isEnabledFor(self, level: int) -> bool:
-        return level > logging.DEBUG and super().isEnabledFor(level)
-
-
-_frames_log = _FramesLog(logging.getLogger("openclaw_nb.websockets"))
+_frames_log = WithoutFrames(logging.getLogger("openclaw_nb.websockets"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +153,8 @@ class Link:
             attempt = 1 if self._asked.is_set() else attempt + 1
             self._user.retrying(attempt)
             slower = min(max(0, self._fruitless - FRUITLESS), self._retry.attempts)
-            await self._pause(max(self._retry.wait(attempt + slower), _rest(error)))
+            rest = error.retry_after if isinstance(error, ConnectionLost) else 0.0
+            await self._pause(max(self._retry.wait(attempt + slower), rest))
             self._asked.clear()
         if attempt and is_retryable(error):
             return ConnectionLost(f"{error}, after {attempt} attempts to come back")
@@ -285,11 +279,6 @@ async def _cancel(*tasks: asyncio.Task[Any]) -> None:
 
 def _spread(seconds: float) -> float:
     return seconds * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
-
-
-def _rest(error: OpenClawError) -> float:
-    """Seconds for which the gateway takes nobody from here."""
-    return error.retry_after if isinstance(error, ConnectionLost) else 0.0
 
 
 def _ignore(_: Reply) -> None:

@@ -22,8 +22,8 @@ TESTS = Path(__file__).parent
 LONGEST = 400
 
 FLOORS = {
-    "errors": 0, "protocol": 0, "reasoning": 0, "config": 0, "door": 0, "markup": 0, "options": 0, "prompts": 0,
-    "remarkdown": 0, "render": 0, "seams": 0, "tables": 0, "version": 0,
+    "errors": 0, "protocol": 0, "reasoning": 0, "config": 0, "door": 0, "logs": 0, "markup": 0, "options": 0,
+    "prompts": 0, "remarkdown": 0, "render": 0, "seams": 0, "tables": 0, "version": 0,
     "run": 1, "client": 1, "flights": 1, "inflight": 1, "link": 1, "models": 1, "pulse": 1, "terminal": 1, "tokens": 1,
     "continuation": 2, "engine": 2, "snapshots": 2, "metrics": 2,
     "gateway": 3, "agent": 3, "pool": 3, "cluster": 3, "connection": 3, "distributed": 3, "doorkeeper": 3, "runs": 3,
