@@ -16,6 +16,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from openclaw_nb.client import OpenClawClient
 from openclaw_nb.gateway import Gateway
+from openclaw_nb.models.base import ModelEvent, ModelRequest, TextDelta, ThinkingDelta
 
 try:
     import uvloop
@@ -102,6 +103,22 @@ class Counted:
                 await self.until.wait()
         finally:
             self.closed += 1
+
+
+class Thinker:
+    """A Model that thinks before each of its fixed pieces."""
+
+    name = "thinker"
+
+    def __init__(self, *pieces: str, pause: float) -> None:
+        self.pieces = pieces
+        self.pause = pause
+
+    async def stream(self, request: ModelRequest) -> AsyncIterator[ModelEvent]:
+        for piece in self.pieces:
+            yield ThinkingDelta(f"thought {piece}")
+            await asyncio.sleep(self.pause)
+            yield TextDelta(piece)
 
 
 @asynccontextmanager

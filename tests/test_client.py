@@ -476,20 +476,6 @@ async def test_reconnecting_by_hand_does_not_wait_for_the_next_attempt() -> None
         assert await client.send("go") == "one"
 
 
-@asynchronous
-async def test_a_gateway_with_another_token_ends_it() -> None:
-    model = Counted("one ", until=asyncio.Event())
-    async with behind(model) as (proxy, client), Gateway(model=model) as other:
-        run = client.send("go")
-        await soon(lambda: run.text)
-        proxy.upstream = other.port
-        proxy.cut()
-        with pytest.raises(RunError, match="does not let us in") as failure:
-            await run
-        assert failure.value.code == "AUTH_TOKEN_MISMATCH"
-        assert failure.value.partial == "one "
-
-
 @pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf")])
 def test_a_timeout_is_a_number_of_seconds(timeout: float) -> None:
     async def work() -> None:

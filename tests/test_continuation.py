@@ -108,10 +108,14 @@ async def test_the_session_keeps_the_whole_answer() -> None:
 async def two_lives(
     first: Any, second: Any, **options: Any
 ) -> AsyncIterator[tuple[FaultProxy, Gateway, OpenClawClient]]:
-    """A client of one gateway, and another to take its place, as a gateway that was killed and started again does."""
+    """A client of one gateway, and another to take its place, as a gateway that was killed and started again does.
+
+    Each is a model, or a Gateway with the token "same".
+    """
+    lives = [life if isinstance(life, Gateway) else Gateway(life, "same") for life in (first, second)]
     async with (
-        Gateway(first, "same") as one,
-        Gateway(second, "same") as other,
+        lives[0] as one,
+        lives[1] as other,
         FaultProxy(one.port) as proxy,
         OpenClawClient(token="same", token_batch_size=1, **options) as client,
     ):
@@ -193,11 +197,8 @@ async def test_a_handler_of_ones_own_is_not_asked_to_go_on() -> None:
         yield TextDelta("one ")
         await asyncio.Event().wait()
 
-    async with AsyncExitStack() as stack:
-        one, other = [await stack.enter_async_context(Gateway("offline", "same", handler=handler)) for _ in range(2)]
-        proxy = await stack.enter_async_context(FaultProxy(one.port))
-        client = await stack.enter_async_context(OpenClawClient(token="same"))
-        await client.connect(proxy.url)
+    lives = [Gateway("offline", "same", handler=handler) for _ in range(2)]
+    async with two_lives(*lives) as (proxy, other, client):
         run = client.send("go")
         await soon(lambda: run.text)
         restart(proxy, other)

@@ -25,6 +25,7 @@ from openclaw_nb.errors import OpenClawError
 from openclaw_nb.gateway import Gateway
 from openclaw_nb.protocol.frames import MAX_FRAME
 from openclaw_nb.run import Delta, Run, RunEvent
+from tests.faults.killed import kill
 
 ABORTS = 600
 EVERY = 10  # tokens between two aborts
@@ -65,12 +66,7 @@ async def serve() -> None:
     print(here[0].port, flush=True)
     while line := await asyncio.to_thread(sys.stdin.readline):
         gateway = here[0]
-        assert gateway._server is not None
-        gateway._server.close()
-        for connection in tuple(gateway._connections):
-            connection.abort()
-        await gateway._alone.wait()
-        await gateway.close()
+        await kill(gateway)
         await asyncio.sleep(float(line.split()[1]))
         await start(gateway.port)
         print(time.monotonic(), flush=True)

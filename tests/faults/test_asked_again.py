@@ -12,11 +12,10 @@ import pytest
 from openclaw_nb.client import OpenClawClient
 from openclaw_nb.errors import RunTimeout
 from openclaw_nb.gateway import Gateway
-from openclaw_nb.models.base import ModelEvent, ModelRequest, TextDelta, ThinkingDelta
 from openclaw_nb.run import Result, Status
+from tests.faults.killed import kill
 from tests.faults.proxy import seamless
-from tests.faults.test_restarts import kill
-from tests.spine import Counted, asynchronous, soon
+from tests.spine import Counted, Thinker, asynchronous, soon
 
 PIECES = [f"{i} " for i in range(60)]
 TEXT = "".join(PIECES)
@@ -87,21 +86,9 @@ async def test_killed_between_its_last_delta_and_its_end() -> None:
         assert await run == TEXT
 
 
-class Thinker:
-    """A model that thinks before each piece of its answer."""
-
-    name = "thinker"
-
-    async def stream(self, request: ModelRequest) -> AsyncIterator[ModelEvent]:
-        for piece in PIECES:
-            yield ThinkingDelta(f"thought {piece}")
-            await asyncio.sleep(0.002)
-            yield TextDelta(piece)
-
-
 @asynchronous
 async def test_thoughts_are_told_once() -> None:
-    async with mortal(Thinker()) as (gateway, client):
+    async with mortal(Thinker(*PIECES, pause=0.002)) as (gateway, client):
         whole = await client.send("go", session="whole")
         run = client.send("go")
         for _ in range(3):

@@ -15,11 +15,10 @@ from openclaw_nb import inflight, pulse
 from openclaw_nb.client import OpenClawClient
 from openclaw_nb.errors import ConnectionLost, OpenClawError, RunError, RunTimeout
 from openclaw_nb.gateway import Gateway
-from openclaw_nb.models.base import ModelEvent, ModelRequest, TextDelta, ThinkingDelta
 from openclaw_nb.run import Delta, Run, Status
 from tests.faults.kinds import CLIENT, GATEWAY, CutAfter, CutAtByte, Fault, How
 from tests.faults.proxy import behind, seamless
-from tests.spine import Counted, asynchronous, on_both_loops, soon
+from tests.spine import Counted, Thinker, asynchronous, on_both_loops, soon
 
 NOBODY = 9  # the port "discard"
 
@@ -105,21 +104,9 @@ async def test_without_streaming_through_cuts() -> None:
     assert model.calls == 5
 
 
-class Thinker:
-    """A model that thinks between two parts of its answer."""
-
-    name = "thinker"
-
-    async def stream(self, request: ModelRequest) -> AsyncIterator[ModelEvent]:
-        for piece in PIECES:
-            yield ThinkingDelta(f"thought {piece}")
-            await asyncio.sleep(0.001)
-            yield TextDelta(piece)
-
-
 @asynchronous
 async def test_thoughts_through_cuts() -> None:
-    async with behind(Thinker()) as (proxy, client):
+    async with behind(Thinker(*PIECES, pause=0.001)) as (proxy, client):
         whole = await client.send("go", session="whole")
         for i in range(5):
             run = client.send("go", session=f"{i}")

@@ -135,7 +135,7 @@ async def test_a_gateway_with_another_token_ends_it() -> None:
             proxy.cut()
             with pytest.raises(RunError, match="does not let us in") as failure:
                 await run
-            assert failure.value.partial == "one "
+            assert (failure.value.code, failure.value.partial) == ("AUTH_TOKEN_MISMATCH", "one ")
             assert proxy.connections == 2, "a wrong token is not tried again"
 
 

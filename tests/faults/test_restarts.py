@@ -21,6 +21,7 @@ from openclaw_nb.errors import ModelError, RunError
 from openclaw_nb.gateway import Gateway
 from openclaw_nb.link import Retry
 from openclaw_nb.run import Run, Status
+from tests.faults.killed import kill
 from tests.faults.proxy import behind, seamless
 from tests.spine import Counted, asynchronous, soon
 
@@ -28,16 +29,6 @@ Figure = Callable[[str, str], None]
 
 PIECES = [f"{i}:{character} " for i, character in enumerate("aé€😀\0\u200d\u0301א\ud800" * 4)]
 TEXT = "".join(PIECES)
-
-
-async def kill(gateway: Gateway) -> None:
-    """End it as SIGKILL would: it listens no more and tells nobody anything."""
-    assert gateway._server is not None
-    gateway._server.close()
-    for connection in tuple(gateway._connections):
-        connection.abort()
-    await gateway._alone.wait()
-    await gateway.close()
 
 
 # -- killed in mid-run -----------------------------------------------------------------------------
