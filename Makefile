@@ -42,7 +42,7 @@ kernel: .venv/test ## in real kernels, of three ipykernel versions
 	$(BIN)/pytest tests/kernel
 
 nbval: .venv/test ## the notebooks give what they have saved
-	env $(foreach name,$(CHOICES),-u $(name)) OPENCLAW_NB_RENDER=static $(BIN)/pytest --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg notebooks
+	env $(foreach name,$(CHOICES),-u $(name)) OPENCLAW_NB_RENDER=static OPENCLAW_NB_SNAPSHOTS=$(abspath build/snapshots) $(BIN)/pytest --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg notebooks
 
 vitest: .venv/test ## the front end's own tests
 	PATH="$(abspath $(BIN)):$$PATH" npm --prefix js test

@@ -11,15 +11,15 @@ const common = { bundle: true, minify: true, format: "esm", target: "es2022", ch
 common.pure = ["console.assert"];
 
 await mkdir(out, { recursive: true });
-await build({ ...common, entryPoints: [`${src}/view.css`], outdir: out });
-const css = (await readFile(`${out}/view.css`, "utf8")).trim();
+await build({ ...common, entryPoints: [`${src}/view.css`, `${src}/timeline.css`], outdir: out });
+const sheet = async (name) => JSON.stringify((await readFile(`${out}/${name}.css`, "utf8")).trim());
 
 const widgets = (await readdir(src)).filter((name) => name.endsWith(".ts") && name !== "loader.ts");
 await build({
   ...common,
   entryPoints: widgets.map((name) => `${src}/${name}`),
   outdir: out,
-  define: { __CSS__: JSON.stringify(css) },
+  define: { __CSS__: await sheet("view"), __TIMELINE_CSS__: await sheet("timeline") },
 });
 
 // The loader knows the library by its content, so a page that met another version never takes the wrong one.

@@ -138,6 +138,7 @@ def main(name: str = str(HERE / "quickstart.ipynb"), out: str = "build") -> int:
     start = time.monotonic()
     os.environ.pop("OPENCLAW_NB_RENDER", None)
     source, folder = Path(name), Path(out)
+    os.environ.setdefault("OPENCLAW_NB_SNAPSHOTS", str(folder.resolve() / "snapshots"))
     notebook = nbformat.read(source, as_version=4)
     with private_kernel() as kernel:
         passed = execute(notebook, source.parent, kernel)

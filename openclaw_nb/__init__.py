@@ -28,8 +28,11 @@ if TYPE_CHECKING:
     from .gateway import Gateway
     from .run import Result, Run
     from .runtime import Runtime
+    from .secret import Secret
     from .snapshots import SnapshotStore
+    from .tools import Tool
     from .widgets.stream import StreamView
+    from .widgets.timeline import SnapshotTimeline
 
 __all__ = [
     "AuthError",
@@ -47,9 +50,12 @@ __all__ = [
     "RunError",
     "RunTimeout",
     "Runtime",
+    "Secret",
     "SnapshotError",
     "SnapshotStore",
+    "SnapshotTimeline",
     "StreamView",
+    "Tool",
     "__version__",
     "load_ipython_extension",
     "unload_ipython_extension",
@@ -73,9 +79,12 @@ _HOMES = {
     "RunError": "errors",
     "RunTimeout": "errors",
     "Runtime": "runtime",
+    "Secret": "secret",
     "SnapshotError": "errors",
     "SnapshotStore": "snapshots",
+    "SnapshotTimeline": "widgets.timeline",
     "StreamView": "widgets.stream",
+    "Tool": "tools",
 }
 
 

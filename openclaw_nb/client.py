@@ -17,14 +17,16 @@ from urllib.parse import urlsplit
 
 from . import seams
 from .config import AgentURI
-from .errors import ConfigError, ConnectionLost, OpenClawError, RequestError
-from .flights import Flight, failed
+from .errors import ConfigError, ConnectionLost, OpenClawError, RequestError, is_retryable
+from .flights import Flight, Restore, check_sendable, failed
+from .health import Health
 from .inflight import InFlight
 from .link import Link, Retry
-from .protocol.frames import encode
 from .protocol.session import ClientSession, Happened, Hello, Reply
 from .reasoning.levels import decide
-from .run import Delta, Run, RunEvent
+from .run import Delta, Run, RunEvent, within
+from .secret import reveal
+from .stability import Stability
 from .version import __version__
 
 __all__ = ["OpenClawClient", "known_token"]
@@ -43,7 +45,7 @@ def known_token(url: str) -> str | None:
         return None
     if meant is not None and _origin(meant) != _origin(url):
         return None
-    return os.environ.get("OPENCLAW_GATEWAY_TOKEN")
+    return reveal(os.environ.get("OPENCLAW_GATEWAY_TOKEN"))
 
 
 def _origin(url: str) -> tuple[str, str]:
@@ -61,9 +63,13 @@ class OpenClawClient:
     ``reconnect_delay``, doubling, with jitter, and on loopback as soon as the port opens. Runs go on at the exact
     character. ``token`` None takes `known_token` from the environment.
 
+    A run that fails by what may pass (see `is_retryable`) is restored, ``max_restore_attempts`` times at most: after
+    a pause it goes on from the state before its question and the text that is here. ``stability`` measures how well
+    runs go; while they do not, agents and cells ask for level 1 in one piece, unless ``auto_degrade`` is False.
+
     Events, by ``client.on(name, function)``: ``token`` (text), ``error`` (OpenClawError), ``reconnect`` (attempt),
     ``reconnected`` (), ``gap`` (Run: it ended while the client was away, for longer than its gateway replays it,
-    and its whole text is fetched).
+    and its whole text is fetched), ``restore`` (Run, attempt), ``degrade`` (why, in words), ``recover`` ().
     """
 
     def __init__(
@@ -76,6 +82,8 @@ class OpenClawClient:
         token_batch_size: int = 10,
         token_batch_delay: float = 0.02,
         token: str | None = None,
+        max_restore_attempts: int = 2,
+        auto_degrade: bool = True,
     ) -> None:
         self.streaming = streaming
         self.token_interval = token_interval
@@ -84,6 +92,8 @@ class OpenClawClient:
         self.reconnect_delay = reconnect_delay
         self.token_batch_size = token_batch_size
         self.token_batch_delay = token_batch_delay
+        self.max_restore_attempts = max_restore_attempts
+        self.stability = Stability(self._emit, auto=auto_degrade)
         self.uri = ""
         self._secret = token
         self._url = ""
@@ -103,6 +113,11 @@ class OpenClawClient:
     def connected(self) -> bool:
         return self._link is not None and self._link.up
 
+    @property
+    def health(self) -> Health:
+        """The errors and latencies of its runs."""
+        return self.stability.health
+
     # -- what users call -------------------------------------------------------------------------
 
     def on(self, event: str, handler: F) -> F:
@@ -119,7 +134,7 @@ class OpenClawClient:
             runtime = await asyncio.to_thread(seams.local_runtime)
             url, token = await asyncio.to_thread(runtime.gateway_address)
         else:
-            url, token = address.url, self._secret or known_token(address.url)
+            url, token = address.url, reveal(self._secret) or known_token(address.url)
         await self.close()
         self.open(uri, url, token)
         try:
@@ -170,11 +185,22 @@ class OpenClawClient:
         model: str | None = None,
         timeout: float | None = None,
         level_reason: str = "",
+        streaming: bool | None = None,
+        partial: tuple[str, int] | None = None,
+        busy: str = "wait",
+        base: str | None = None,
+        budget: float | None = None,
+        isolated: bool = False,
     ) -> Run:
         """Send one message and return its Run at once. From any thread. ConfigError for what cannot be sent.
 
-        ``timeout`` in seconds ends the run with RunTimeout. A repeated ``idempotency_key`` is the same run:
-        one call of the model, however often it is sent.
+        ``timeout`` in seconds ends the run with RunTimeout; ``streaming`` None is the client's own. A repeated
+        ``idempotency_key`` is the same run: one call of the model, however often it is sent. ``partial`` goes on with a
+        run of that key that was cut or has failed: the text of its answer that is here, and how many tokens that is.
+        While another run is at work in its session it waits. With ``busy`` "branch", and where that run itself sends
+        it, it works beside it, and begins a branch if the session has moved on when it ends. ``base``, a snapshot's id
+        or name or another session, is where a new session begins. One that is ``isolated`` changes its session only if
+        it ends well. ``budget`` (USD) is only told; `agent.keep_within` keeps it.
         """
         loop = self._loop
         if loop is None or self._link is None:
@@ -183,6 +209,8 @@ class OpenClawClient:
             raise ConfigError(f"a session and an agent need a name, an agent one without a colon, not {agent!r}")
         if timeout is not None and not 0 < timeout < float("inf"):
             raise ConfigError(f"a timeout is a number of seconds above 0, not {timeout!r}")
+        if busy not in ("wait", "branch"):
+            raise ConfigError(f"busy is 'wait' or 'branch', not {busy!r}")
         decision = decide(level="auto" if level is None else level)
         run_id = idempotency_key or secrets.token_hex(16)
         if (known := self._runs.find(run_id)) is not None:
@@ -202,9 +230,19 @@ class OpenClawClient:
             params["attachments"] = list(attachments)
         if model is not None:
             params["model"] = model
-        _check(params)
+        if session in within.get() and AgentURI.parse(self.uri).url is None:
+            busy = "branch"  # of the run that sends this, which would wait for itself
+        beside = busy if busy != "wait" else None
+        wishes = {"busy": beside, "base": base, "budget": budget, "isolated": isolated or None}
+        wishes = {name: wish for name, wish in wishes.items() if wish is not None}
+        check_sendable(params | wishes)
+        if (refusal := self._runs.keeps_sessions(wishes)) is not None:
+            raise refusal
         run.subscribe(self._token)
-        flight = Flight(run, params, streaming=self.streaming, timeout=timeout)
+        flight = Flight(
+            run, params, streaming=self.streaming if streaming is None else streaming, timeout=timeout,
+            session=wishes, partial=partial,
+        )  # fmt: skip
         self._runs.add(flight)
         if threading.get_ident() == self._thread and loop.is_running():
             self._launch(flight)
@@ -264,7 +302,10 @@ class OpenClawClient:
         return self._link
 
     def _none_in_flight(self) -> InFlight:
-        return InFlight(self.uri, self._session, self._linked, self._pace, lambda run: self._emit("gap", run))
+        return InFlight(
+            self.uri, self._session, self._linked, self._dial, self._pace, self._emit, self.stability,
+            Restore(self.max_restore_attempts),
+        )  # fmt: skip
 
     def _linked(self) -> Link:
         if self._link is None:
@@ -281,6 +322,7 @@ class OpenClawClient:
             self._runs.happened(event)
 
     def cut(self, error: OpenClawError) -> None:
+        self.stability.cut()
         self._emit("error", error)
 
     def retrying(self, attempt: int) -> None:
@@ -292,7 +334,12 @@ class OpenClawClient:
         if self._away:
             self._away = False
             self._emit("error", error)
-        self._runs.fail(error)
+        if self._link is None or self._link.closed or not self.auto_reconnect:
+            self._runs.fail(error)
+            return
+        if is_retryable(error):
+            self.stability.cut()
+        self._runs.lose(error)
 
     def _token(self, event: RunEvent) -> None:
         if isinstance(event, Delta):
@@ -330,14 +377,4 @@ _NOT_CONNECTED = "this client is not connected; `await client.connect(uri)` firs
 _CLOSED = "the client was closed"
 _LOOP_ENDED = "the event loop this client was connected on has ended"
 
-_EVENTS = ("error", "gap", "reconnect", "reconnected", "token")
-
-
-def _check(params: Mapping[str, Any]) -> None:
-    """Better here than on the link's thread, where a mistake would end the link."""
-    try:
-        encode(params)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ConfigError(f"this message cannot be sent: {error}") from None
-    if not isinstance(params["message"], str):
-        raise ConfigError(f"a prompt is text (str), not {type(params['message']).__name__}")
+_EVENTS = ("degrade", "error", "gap", "reconnect", "reconnected", "recover", "restore", "token")

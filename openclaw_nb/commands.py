@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from getpass import getpass
@@ -11,23 +10,21 @@ from pathlib import Path
 
 from IPython.core.error import StdinNotImplementedError
 
-from . import options
+from . import completion, options, session_commands
 from .client import known_token
 from .config import AgentURI
 from .doctor import examine
 from .errors import ConfigError
 from .nested import set_nested
-from .notebook import Notebook
+from .notebook import SHORT_ID, Notebook
 from .reasoning.levels import ReasoningLevel, read_level
 from .render import counted
 from .run import Run
+from .secret import Secret
 from .tables import show_rows
 from .tokens import TokenFile
 
 __all__ = ["COMMANDS", "Command", "complete", "execute", "say_settled"]
-
-SHORT_ID = 8
-"""Characters of a run's id that are shown, and enough to name it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,47 +33,27 @@ class Command:
 
     takes: str
     help: str
-    run: Callable[[Notebook, list[str]], None]
+    run: Callable[[Notebook, list[str]], Run | None]
 
 
-def execute(notebook: Notebook, line: str) -> None:
-    """Run one `%openclaw` line; ConfigError is one sentence about what is wrong with it."""
-    try:
-        words = shlex.split(line)
-    except ValueError as error:
-        raise ConfigError(f"the line cannot be read: {str(error).lower()}") from None
+def execute(notebook: Notebook, line: str) -> Run | None:
+    """Run one `%openclaw` line; the run that it takes up again, which is to be waited for, if there is one.
+
+    ConfigError is one sentence about what is wrong with the line.
+    """
+    words = options.split(line)
     if not words:
         _card(notebook)
-        return
+        return None
     name, *rest = words
     if name not in COMMANDS:
         raise ConfigError(f"%openclaw has no command {name!r}{options.nearest(name, COMMANDS)}")
-    COMMANDS[name].run(notebook, rest)
+    return COMMANDS[name].run(notebook, rest)
 
 
 def complete(notebook: Notebook, line: str) -> list[str]:
     """What may stand where the line ends."""
-    head, *words = line.split(" ")
-    before = words[-2] if len(words) > 1 else ""
-    if head == "%%openclaw":
-        option = options.OPTIONS.get(before)
-        if option is not None and option.read is not None:
-            return list(option.choices)
-        used = set(words[:-1])
-        return [name for name in options.OPTIONS if name not in used]
-    if len(words) <= 1:
-        return list(COMMANDS)
-    match words[0]:
-        case "cancel":
-            return [id[:SHORT_ID] for id, run in notebook.runs.items() if not run.done()]
-        case "level":
-            return ["auto", "1", "2", "3", "4"]
-        case "connect":
-            return ["agent://local", "--token-env", "--token-file"]
-        case "nested":
-            return ["on", "off"]
-        case _:
-            return []
+    return completion.complete(notebook, line, COMMANDS)
 
 
 # -- the commands ----------------------------------------------------------------------------------
@@ -98,7 +75,8 @@ def _card(notebook: Notebook) -> None:
         ("runs go to", f"{uri}, {where}; model {model or 'offline'}, {chosen}"),
         ("to use yours", f"{found}%openclaw model PROVIDER:NAME · %openclaw connect ws://…"),
         ("level", level.label if level else "auto"),
-        ("sessions", ", ".join(runtime.store.sessions()) or "none yet"),
+        ("sessions", ", ".join(runtime.memory.sessions()) or "none yet"),
+        *session_commands.standing(notebook),
         ("this notebook", f"{counted(len(notebook.runs), 'run')}, {counted(tokens, 'token')}"),
         ("more", "%openclaw help"),
     ])  # fmt: skip
@@ -112,10 +90,14 @@ def _connect(notebook: Notebook, words: list[str]) -> None:
             token = os.environ.get(variable)
             if token is None:
                 raise ConfigError(f"the environment variable {variable} is not set")
+        case [uri, "--token", reference]:
+            token = Secret(reference)
         case [uri, "--token-file", path]:
             token = TokenFile(Path(path).expanduser()).current()[0]
         case _:
-            raise ConfigError("write %openclaw connect URI [--token-env VARIABLE | --token-file FILE]")
+            raise ConfigError(
+                "write %openclaw connect URI [--token-env VARIABLE | --token REFERENCE | --token-file FILE]"
+            )
     address = AgentURI.parse(uri)
     if address.url and token is None and not known_token(address.url):
         token = _ask_token(uri)
@@ -200,14 +182,6 @@ def say_settled(notebook: Notebook, runs: list[Run]) -> None:
     show_rows("wait", rows)
 
 
-def _sessions(notebook: Notebook, words: list[str]) -> None:
-    _take_none("sessions", words)
-    heads = notebook.runtime.store.sessions()
-    lengths = {name: counted(len(head.state["messages"]), "message") for name, head in heads.items()}
-    rows = [(name, f"{lengths[name]}, snapshot {head.id}") for name, head in heads.items()]
-    show_rows("sessions", rows or [("sessions", "none yet")])
-
-
 def _doctor(notebook: Notebook, words: list[str]) -> None:
     _take_none("doctor", words)
     findings = examine(notebook.runtime, notebook.uri, notebook.model)
@@ -235,18 +209,36 @@ def _take_none(name: str, words: list[str]) -> None:
 
 
 COMMANDS: Mapping[str, Command] = {
+    "branch": Command(
+        "NEW [ID|NAME|SESSION]", "begin a session at a snapshot, or where another one stands", session_commands.branch
+    ),
     "cancel": Command("[RUN]", "stop one run, or all that are at work", _cancel),
+    "compare": Command("A B", "two sessions or snapshots side by side", session_commands.compare),
     "connect": Command(
         "URI [--token-env VAR]",
-        "send runs to a gateway; its token comes from VAR, a --token-file, or a prompt",
+        "send runs to a gateway; its token comes from VAR, --token env:NAME, a --token-file, or a prompt",
         _connect,
     ),
     "doctor": Command("", "look for what does not work, and say what would help", _doctor),
     "help": Command("", "this list", _help),
+    "keep": Command(
+        "[data|beside|memory|FOLDER] [--mb N] [--days N] [--every S]",
+        "where snapshots lie, how big their file may grow, and how long they stay",
+        session_commands.keep,
+    ),
     "level": Command("[auto|1-4]", "how deep runs think from now on", _level),
     "model": Command("[M]", "the model runs take from now on", _model),
     "nested": Command("on|off", "allow asyncio.run() in cells", _nested),
+    "restore": Command(
+        "[ID|NAME] [--session S] [--vars A,B|all]",
+        "put a session at a snapshot, by default where an earlier kernel left it; a run that was cut goes on",
+        session_commands.restore,
+    ),
     "runs": Command("", "the runs of this notebook", _runs),
-    "sessions": Command("", "the conversations, and how long they are", _sessions),
+    "sessions": Command("", "the conversations, and where they stand", session_commands.sessions),
+    "snapshot": Command(
+        "NAME [--session S] [--vars A,B]", "keep where a session stands, under a name", session_commands.snapshot
+    ),
+    "snapshots": Command("[--session S]", "all that is kept, as a timeline", session_commands.snapshots),
     "wait": Command("", "wait for all background runs and settle their output", _wait),
 }

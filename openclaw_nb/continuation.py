@@ -1,7 +1,7 @@
-"""Goes on with an answer of which a part is here already, because the gateway that made it was killed.
+"""Goes on with an answer of which a part is here already, because the process that made it was killed, or it failed.
 
-The model is asked again. As long as it says what is here already, nothing of it is passed on; a model that
-says the same each time goes on at the exact character. One that does not is asked to go on from the part.
+A model that can go on from any part is asked for the rest. Any other is asked again, and as long as it says what is
+here already, nothing of it is passed on: one that says the same each time goes on at the exact character.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from contextlib import aclosing
 from .errors import RunError
 from .models.base import Continuing, Model, ModelEvent, ModelRequest, TextDelta
 
-__all__ = ["go_on"]
+__all__ = ["go_on", "how_it_goes_on"]
 
 Stream = Callable[[ModelRequest], AsyncGenerator[ModelEvent, None]]
 
@@ -20,6 +20,8 @@ Stream = Callable[[ModelRequest], AsyncGenerator[ModelEvent, None]]
 async def go_on(model: Model, stream: Stream, request: ModelRequest, partial: str) -> AsyncGenerator[ModelEvent, None]:
     """What comes after ``partial``; ``stream`` asks the model. Raises RunError where it cannot be had."""
     at = 0
+    if isinstance(model, Continuing):
+        at, request = len(partial), model.continued(request, partial)
     async with aclosing(stream(request)) as events:
         async for event in events:
             if at == len(partial) or not isinstance(event, TextDelta):
@@ -31,11 +33,13 @@ async def go_on(model: Model, stream: Stream, request: ModelRequest, partial: st
             at += len(known)
             if len(known) < len(event.text):
                 yield TextDelta(event.text[len(known) :], event.tokens)
-    if at == len(partial):
-        return
-    if not isinstance(model, Continuing):
-        sentence = f"the gateway was restarted, and {model.name}, asked again, answers differently; what came is kept"
+    if at < len(partial):
+        sentence = f"the run was cut, and {model.name}, asked again, answers differently; what came is kept"
         raise RunError(sentence, code="RUN_LOST")
-    async with aclosing(stream(model.continued(request, partial))) as events:
-        async for event in events:
-            yield event
+
+
+def how_it_goes_on(model: Model, length: int) -> str:
+    """In words, what was asked for again of an answer of which ``length`` characters are here, and why."""
+    if isinstance(model, Continuing):
+        return f"gone on from character {length}"
+    return f"gone on from character {length}; {model.name} had to be asked for all of it again"

@@ -1,38 +1,60 @@
 """Engine: one turn of an agent, from a message and the session's memory to a stream of events.
 
-A turn works on the session as it was when it began; question and answer are added to the session together when
-it ends, so runs side by side on one session never see half of each other, and a stopped one leaves a clean pair.
+A turn has its session to itself and works on a fork of its state; question and answer are merged back together when it
+ends, so no run sees half of another, and a stopped one leaves a clean pair.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, cast
 
-from .continuation import go_on
-from .errors import ModelError, OpenClawError, RequestError
-from .models.base import Message, Model, ModelEvent, ModelRequest, TextDelta, ThinkingDelta
+from .continuation import go_on, how_it_goes_on
+from .errors import ModelError, OpenClawError, RequestError, SnapshotError
+from .forks import Fork, Task
+from .ledger import is_whole, without_tools
+from .memory import Memory
+from .models.base import Continuing, Message, Model, ModelEvent, ModelRequest, TextDelta, ThinkingDelta
 from .reasoning.costs import is_priced, price
+from .redaction import redact
 from .run import Usage
 from .snapshots import SnapshotStore
+from .toolloop import with_tools
+from .tools import Toolbox
 
 __all__ = ["AgentSpec", "Engine", "Outcome", "Turn"]
 
 LONGEST_TURN_OF_LOOP = 0.005
 """Seconds after which a model that never waits is made to let the loop's other work go on."""
 
+NO_TOOLS = Toolbox()
+
+EXCHANGE = {"role", "content", "calls", "key", "name"}
+"""What a model is told of a message in which tools were asked, or answer."""
+
+NO_END = {"stopped", "failed", "calls", "key", "part"}
+"""What tells a message of a run from the end of its answer."""
+
 
 @dataclass(frozen=True, slots=True)
 class AgentSpec:
-    """What makes one agent: its model (None: the gateway's own) and what it is told before every message."""
+    """What makes one agent: its model (None: the gateway's own), what it is told before every message, and its tools.
+
+    With ``snapshot`` its runs are kept every ``snapshot_interval`` seconds in which they grew, and at each step.
+    """
 
     name: str = "main"
     model: Model | None = None
     instructions: str = ""
+    snapshot: bool = True
+    snapshot_interval: float = 5.0
+    tools: Toolbox = NO_TOOLS
 
 
 @dataclass(slots=True)
@@ -43,6 +65,8 @@ class Outcome:
     cost: float | None = None
     model: str = ""
     snapshot: str | None = None
+    session: str = ""
+    note: str = ""
 
 
 @dataclass(slots=True)
@@ -50,6 +74,10 @@ class Turn:
     """One message to one agent in one session; ``level`` 1-4, ``model`` a name or None for the agent's own.
 
     ``partial`` is what the client has of the answer already, and ``partial_tokens`` how many tokens that was.
+    ``base`` is the snapshot or session that a new session begins from. One that works ``beside`` others does not wait
+    for them, and begins a branch where its session has moved on when it ends. ``budget`` is the limit in USD that the
+    client keeps, ``retry`` says that the client asks again, ``isolated`` that the session is to stay as it was unless
+    the turn succeeds.
     """
 
     run_id: str
@@ -60,14 +88,21 @@ class Turn:
     model: str | None = None
     partial: str = field(default="", compare=False)
     partial_tokens: int = field(default=0, compare=False)
+    base: str | None = field(default=None, compare=False)
+    beside: bool = field(default=False, compare=False)
+    budget: float | None = field(default=None, compare=False)
+    retry: bool = field(default=False, compare=False)
+    isolated: bool = field(default=False, compare=False)
     outcome: Outcome = field(default_factory=Outcome, compare=False)
 
 
 class Engine:
     """Runs turns. ``resolve`` makes a Model of the name a client asked for, or raises ConfigError."""
 
-    def __init__(self, store: SnapshotStore, default: Model, resolve: Callable[[str], Model] | None = None) -> None:
-        self.store = store
+    def __init__(
+        self, memory: Memory | SnapshotStore, default: Model, resolve: Callable[[str], Model] | None = None
+    ) -> None:
+        self.memory = Memory(memory) if isinstance(memory, SnapshotStore) else memory
         self.default = default
         self._resolve = resolve
         self._agents: dict[str, AgentSpec] = {"main": AgentSpec()}
@@ -81,57 +116,100 @@ class Engine:
         self._agents[id] = spec
         return id
 
+    def keep_every(self, seconds: float) -> None:
+        """How often the runs of the agent that needs no registration are kept."""
+        self._agents["main"] = AgentSpec(snapshot_interval=seconds)
+
     async def turn(self, turn: Turn) -> AsyncGenerator[ModelEvent, None]:
         """The events of one turn that come after its ``partial``, closing the model's stream however it ends.
 
         Raises ModelError, ConfigError, and RunError where the partial answer cannot be gone on with.
         """
-        spec = self._agents.get(turn.agent)
-        if spec is None:
-            raise ModelError(f"this gateway has no agent {turn.agent!r}", code="NO_AGENT")
+        spec = self._spec(turn.agent)
         model = self._model(turn.model, spec)
         turn.outcome.model = model.name
-        past = self.messages(turn.session)
-        if (answer_then := _answered(past, turn)) is not None:
-            yield TextDelta(answer_then.removeprefix(turn.partial))
-            return
-        question: Message = {"role": "user", "content": turn.message}
-        request = ModelRequest((*_told(past), question), spec.instructions, turn.level)
-        answer = [turn.partial]
-        note: dict[str, Any] = {}
-        try:
-            async with aclosing(_ask(model, request, turn.partial)) as events:
-                async for event in events:
-                    if isinstance(event, TextDelta):
-                        answer.append(event.text)
-                    elif isinstance(event, Usage):
-                        await _count(turn.outcome, event)
-                        continue
-                    yield event
-            await asyncio.sleep(0)  # the text leaves before the store is written
-        except (asyncio.CancelledError, GeneratorExit) as stop:
-            if isinstance(stop, asyncio.CancelledError) and not _is_cancelled():
-                note = {"failed": True}
-                raise ModelError(f"the model {model.name} was cancelled from inside") from stop
-            note = {"stopped": True}
-            raise
-        except BaseException as error:  # sys.exit() in a model must not end the loop it runs on
-            note = {"failed": True}
-            if isinstance(error, OpenClawError):
+        lanes = self.memory.lanes
+        async with lanes.beside() if turn.beside else lanes.turn(turn.session):
+            fork = await self._fork(turn, spec)
+            if (answer_then := _answered(fork.past, turn)) is not None:
+                yield TextDelta(answer_then.removeprefix(turn.partial))
+                return
+            messages = (*_told(fork.past, tools=bool(spec.tools)), fork.question)
+            request = ModelRequest(messages, spec.instructions, turn.level, spec.tools.definitions, again=turn.retry)
+            ask = partial(_ask, model, turn.outcome)
+            before = turn.partial_tokens if turn.partial and isinstance(model, Continuing) else 0  # it counts the rest
+            ended = ""
+            thinking = False
+            fork.begin()
+            try:
+                if spec.tools or fork.ledger.entries:
+                    said = with_tools(ask, request, spec.tools, fork)
+                else:
+                    said = ask(request, turn.partial)
+                async with aclosing(said) as events:
+                    async for event in events:
+                        if isinstance(event, TextDelta):
+                            if thinking:
+                                thinking = False
+                                fork.step()
+                            fork.answer.append(event.text)
+                            fork.tokens += event.tokens
+                        elif isinstance(event, Usage):
+                            await _count(turn.outcome, replace(event, output_tokens=event.output_tokens + before))
+                            continue
+                        elif isinstance(event, ThinkingDelta):
+                            thinking = True
+                        yield event
+                await asyncio.sleep(0)  # the text leaves before the store is written
+            except (asyncio.CancelledError, GeneratorExit) as stop:
+                if isinstance(stop, asyncio.CancelledError) and not _is_cancelled():
+                    ended = "failed"
+                    raise ModelError(f"the model {model.name} was cancelled from inside") from stop
+                ended = "stopped"
                 raise
-            raise ModelError(f"the model {model.name} failed: {type(error).__name__}: {error}") from error
-        finally:
-            self._remember(turn, question, "".join(answer), note)
+            except BaseException as error:  # sys.exit() in a model must not end the loop it runs on
+                ended = "failed"
+                if isinstance(error, OpenClawError):
+                    raise
+                raise ModelError(f"the model {model.name} failed: {type(error).__name__}: {error}") from error
+            finally:
+                await _remember(fork, turn, ended)
+
+    async def _fork(self, turn: Turn, spec: AgentSpec) -> Fork:
+        """What the turn works on, with the part of its answer that is there already."""
+        if turn.base is not None:
+            try:
+                await self.memory.do(self.memory.branch, turn.session, turn.base)
+            except SnapshotError as error:
+                raise RequestError(str(error)) from None
+        cut = None
+        if turn.partial or turn.retry or spec.tools:
+            cut = await self.memory.do(self.memory.cut, turn.session, turn.run_id, turn.partial)
+        session = self.memory.branched.get(turn.run_id, turn.session)
+        base = await self.memory.do(self.memory.base, session, turn.run_id)
+        task = Task(turn.run_id, turn.message, session, turn.agent, turn.level, turn.model, turn.budget, turn.beside)
+        fork = Fork(self.memory, task, base, spec.snapshot_interval if spec.snapshot else None, cut)
+        fork.answer.append(turn.partial)
+        fork.tokens = turn.partial_tokens
+        return fork
 
     def messages(self, session: str) -> list[dict[str, Any]]:
         """What was said in a session, oldest first; of an answer also its ``run``, and whether it ``stopped``."""
-        head = self.store.head(session)
+        head = self.memory.head(session)
         messages: list[dict[str, Any]] = head.state.get("messages", []) if head else []
         return messages
 
     def history(self, session: str) -> tuple[Message, ...]:
         """What was said in a session, oldest first, as a model is told it."""
         return _told(self.messages(session))
+
+    def _spec(self, id: str) -> AgentSpec:
+        """The agent of this id. One that an earlier kernel knew as name-2 may be the only one of its name here."""
+        spec = self._agents.get(id) or self._agents.get(re.sub(r"-\d+\Z", "", id))
+        if spec is None:
+            sentence = f"this gateway has no agent {id!r}; one with tools or its own model has to be made here first"
+            raise ModelError(sentence, code="NO_AGENT")
+        return spec
 
     def _model(self, name: str | None, spec: AgentSpec) -> Model:
         if name is None:
@@ -140,32 +218,66 @@ class Engine:
             raise ModelError(f"this gateway serves {self.default.name}; it takes no other model", code="NO_MODEL")
         return self._resolve(name)
 
-    def _remember(self, turn: Turn, question: Message, answer: str, note: Mapping[str, Any]) -> None:
-        """Add the pair to the session. Nothing is added where nothing came: a question alone would corrupt it."""
-        if answer:
-            pair = [dict(question), {"role": "assistant", "content": answer, "run": turn.run_id, **note}]
-            turn.outcome.snapshot = self.store.append(turn.session, pair).id
+
+async def _remember(fork: Fork, turn: Turn, ended: str) -> None:
+    """Add the pair to the session. Nothing is added where nothing came: a question alone would corrupt it."""
+    fork.end()
+    outcome = turn.outcome
+    if ended and turn.isolated:
+        outcome.snapshot = await fork.give_up(ended)
+        return
+    if not any(fork.answer) and not fork.ledger.entries:
+        await fork.give_up(ended)
+        return
+    facts: dict[str, Any] = {"level": fork.task.level, "model": outcome.model}
+    if outcome.usage is not None:
+        facts["tokens"] = [outcome.usage.input_tokens, outcome.usage.output_tokens]
+    if outcome.cost:
+        facts["cost"] = outcome.cost
+    if ended:
+        facts[ended] = True
+    outcome.snapshot = await fork.merge(facts, outcome.cost)
+    outcome.session = fork.session
 
 
 def _answered(past: list[dict[str, Any]], turn: Turn) -> str | None:
     """The answer that the session remembers under this run's id: a repeated request is no second call."""
-    for asked, answer in zip(past[-2::-2], past[::-2], strict=False):
-        if answer.get("run") == turn.run_id and not (answer.keys() & {"stopped", "failed"}):
-            if asked["content"] != turn.message:
-                raise RequestError("this idempotency key was already used for another message")
-            return str(answer["content"])
-    return None
+    ends = [at for at, message in enumerate(past) if message.get("run") == turn.run_id and not message.keys() & NO_END]
+    if not ends:
+        return None
+    start = end = ends[-1]
+    while past[start - 1].get("run") == turn.run_id:
+        start -= 1
+    if past[start - 1]["content"] != redact(turn.message):
+        raise RequestError("this idempotency key was already used for another message")
+    return "".join(message["content"] for message in past[start : end + 1] if message["role"] == "assistant")
 
 
-def _told(messages: list[dict[str, Any]]) -> tuple[Message, ...]:
-    return tuple([{"role": m["role"], "content": m["content"]} for m in messages])
+def _told(messages: list[dict[str, Any]], *, tools: bool = False) -> tuple[Message, ...]:
+    """What a model is told; of an answer that was cut, its parts as one, and without ``tools`` no messages of them."""
+    told: list[Message] = []
+    exchanges = False
+    for m in messages:
+        if m.get("part") and told[-1]["role"] == "assistant":
+            told[-1] = {"role": "assistant", "content": told[-1]["content"] + m["content"]}
+        elif "calls" in m or m["role"] == "tool":
+            exchanges = True
+            told.append(cast("Message", {key: m[key] for key in m.keys() & EXCHANGE}))
+        else:
+            told.append({"role": m["role"], "content": m["content"]})
+    return tuple(told) if not exchanges or (tools and is_whole(told)) else without_tools(told)
 
 
-def _ask(model: Model, request: ModelRequest, partial: str) -> AsyncGenerator[ModelEvent, None]:
+def _ask(model: Model, outcome: Outcome, request: ModelRequest, known: str) -> AsyncGenerator[ModelEvent, None]:
+    """The answer to a request, of which the text ``known`` is there already."""
+
     def stream(request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
         return _even(model.stream(request))
 
-    return go_on(model, stream, request, partial) if partial else stream(request)
+    if not known:
+        return stream(request)
+    outcome.note = how_it_goes_on(model, len(known))
+    return go_on(model, stream, request, known)
 
 
 async def _count(outcome: Outcome, usage: Usage) -> None:
@@ -186,10 +298,12 @@ async def _even(events: AsyncIterator[ModelEvent]) -> AsyncGenerator[ModelEvent,
     due = clock() + LONGEST_TURN_OF_LOOP
     async with aclosing(events) as source:  # type: ignore[type-var]
         async for event in source:
-            if isinstance(event, Usage) or (not held and event.text.isascii()):
+            if isinstance(event, TextDelta) and not held and event.text.isascii():
                 yield event
-            else:
+            elif isinstance(event, TextDelta | ThinkingDelta):
                 yield _whole(event, held)
+            else:
+                yield event
             if clock() > due:
                 await asyncio.sleep(0)
                 due = clock() + LONGEST_TURN_OF_LOOP

@@ -87,7 +87,13 @@ class RunError(OpenClawError):
 
 
 class ModelError(RunError):
+    """The model, or the way to it, failed; code MODEL_UNAVAILABLE where that may pass.
+
+    ``retry_after`` is how many seconds its provider asked to be left alone for.
+    """
+
     code = "MODEL"
+    retry_after = 0.0
 
 
 class RunTimeout(RunError, TimeoutError):
@@ -104,12 +110,19 @@ def one_line(words: object, longest: int = 300) -> str:
     return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
+PASSING = frozenset({"GATEWAY_STOPPED", "MODEL_UNAVAILABLE", ConnectionLost.code})
+"""Codes of runs that failed by what may pass."""
+
+
 def is_retryable(error: BaseException) -> bool:
     """Whether trying again can help: True for lost links and time-outs of the network, False for refusals.
 
-    This is the only place that decides it. A wrong token, a foreign protocol or a bad address stays
-    wrong however often it is sent.
+    Of runs that failed it is True for a lost link, a gateway that was stopped, and a model that is overloaded or broke
+    off. This is the only place that decides it. A wrong token, a foreign protocol or a bad address stays wrong
+    however often it is sent.
     """
+    if isinstance(error, RunError):
+        return error.code in PASSING
     if isinstance(error, OpenClawError):
         return isinstance(error, ConnectionLost)
     return isinstance(error, (ConnectionError, TimeoutError, EOFError, OSError))

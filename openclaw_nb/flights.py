@@ -3,36 +3,87 @@
 from __future__ import annotations
 
 import asyncio
+import random
+import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from .errors import ModelError, OpenClawError, RunError, RunTimeout
-from .protocol.session import message_text
+from .errors import ConfigError, ModelError, OpenClawError, RunError, RunTimeout, is_retryable
+from .protocol.frames import encode
+from .protocol.session import RunCursor, message_text
 from .run import Delta, End, Run, State, Status, Usage
 
-__all__ = ["Flight", "answer_of", "failed", "last_answer", "lost", "read_end"]
+__all__ = ["Flight", "Restore", "answer_of", "check_sendable", "failed", "last_answer", "lost", "read_end"]
 
 T = TypeVar("T")
+
+_BRANCH = re.compile(r"-[0-9]{1,9}")
+"""What the name of a branch adds to its session's."""
+
+LONGEST_WAIT = 2**53  # milliseconds; beyond it a float is not exact
+
+DELAY = 0.5
+"""Seconds until a run that failed is taken up again for the first time, at most."""
+
+PATIENCE = 20.0
+"""Seconds that a run waits at most before it is taken up again, where a provider asks for them."""
 
 NOT_OF_THE_MODEL = frozenset({"GATEWAY_STOPPED", "RUN_LOST", "SNAPSHOT"})
 """Codes of failures that the model had no part in."""
 
 
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """How often a run that failed is taken up again, and how soon: within DELAY seconds, doubling, with jitter."""
+
+    attempts: int = 2
+
+    def pause(self, error: RunError | None, attempt: int) -> float | None:
+        """Seconds before an attempt (from 1), a provider's own wish included; None where there is to be none."""
+        if error is None or attempt > self.attempts or not is_retryable(error):
+            return None
+        asked = error.retry_after if isinstance(error, ModelError) else 0.0
+        wait = max(asked, DELAY * 2.0 ** (attempt - 1) * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+        return wait if wait <= PATIENCE else None
+
+
 class Flight:
     """A run, what was asked for it, whether the gateway has it, and how it is to end if it is stopped.
 
-    Without ``streaming`` its text is held back, to come in one piece at the end.
+    Without ``streaming`` its text is held back, to come in one piece at the end. ``session`` is what its request says
+    beyond ``params`` to a gateway of ours only. ``partial`` is what the caller has of its answer, and its tokens.
     """
 
-    def __init__(self, run: Run, params: dict[str, Any], *, streaming: bool, timeout: float | None) -> None:
+    def __init__(
+        self,
+        run: Run,
+        params: dict[str, Any],
+        *,
+        streaming: bool,
+        timeout: float | None,
+        session: Mapping[str, Any] | None = None,
+        partial: tuple[str, int] | None = None,
+    ) -> None:
         self.run = run
         self.params = params
         self.streaming = streaming
         self.timeout = timeout
+        self.session = dict(session or {})
+        self.partial = partial
         self.accepted = False
         self.timed_out = False
         self.stopping = False
+        self.heard = partial is not None and bool(partial[0])
+        """Whether there was a sign of its answer."""
+        self.failure: End | None = None
+        """How it would have ended, had it not been taken up again."""
+        self.attempts = 0
+        """How often it was taken up again."""
+        self.waited = False
+        """Whether it had to wait for another run of its session."""
+        self.pausing: asyncio.TimerHandle | None = None
+        """What takes it up again."""
         self.timers: list[asyncio.TimerHandle] = []
         self._held: list[Delta] = []
 
@@ -40,6 +91,11 @@ class Flight:
     def text(self) -> str:
         """The answer so far, held back or not."""
         return self.run.text + "".join(delta.text for delta in self._held)
+
+    def cursor(self) -> RunCursor:
+        """Where it stands here."""
+        text = self.text
+        return RunCursor(len(text), self._held[-1].tokens if self._held else self.run.tokens, text=text)
 
     def reached(self) -> None:
         """The gateway has it (again)."""
@@ -53,7 +109,19 @@ class Flight:
         else:
             self._held.append(delta)
 
-    def end(self, end: End) -> None:
+    def went_to(self, session: object) -> None:
+        """It has ended, in this session: in a branch of the one asked for, such as main-2, where that had moved on."""
+        asked = self.run.session
+        if isinstance(session, str) and session.startswith(asked) and _BRANCH.fullmatch(session, len(asked)):
+            self.run.branch_of, self.run.session = asked, session
+
+    @property
+    def beside(self) -> bool:
+        """Whether it works beside the other runs of its session."""
+        return self.session.get("busy") == "branch"
+
+    def end(self, end: End) -> End:
+        """End the run so, or by its time limit; how it ended."""
         for timer in self.timers:
             timer.cancel()
         if self._held:
@@ -63,6 +131,17 @@ class Flight:
             sentence = f"the time limit of {self.timeout:g} s was reached"
             end = replace(end, status=Status.FAILED, error=RunTimeout(sentence))
         self.run.push(end)
+        return end
+
+
+def check_sendable(params: Mapping[str, Any]) -> None:
+    """ConfigError for what no frame can say: better here than on the link's thread, where it would end the link."""
+    try:
+        encode(params)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigError(f"this message cannot be sent: {error}") from None
+    if not isinstance(params["message"], str):
+        raise ConfigError(f"a prompt is text (str), not {type(params['message']).__name__}")
 
 
 def failed(error: OpenClawError) -> End:
@@ -82,13 +161,16 @@ def read_end(state: str, facts: Mapping[str, Any]) -> End:
     )  # fmt: skip
     match state:
         case "final":
-            return end
+            note = _read(facts, "note", str)
+            return replace(end, words=f"done, {note}") if note else end
         case "aborted":
             return replace(end, status=Status.STOPPED)
         case _:
             code = str(facts.get("errorCode", ModelError.code))
             kind = RunError if code in NOT_OF_THE_MODEL else ModelError
             error = kind(str(facts.get("errorMessage", "the run failed")), code=code)
+            if isinstance(error, ModelError):
+                error.retry_after = _seconds(facts.get("retryAfterMs"))
             return replace(end, status=Status.FAILED, error=error)
 
 
@@ -96,6 +178,12 @@ def _read(facts: Mapping[str, Any], name: str, kind: type[T]) -> T | None:
     """A fact of the kind that ours are of; another gateway's may be something else."""
     value = facts.get(name)
     return value if isinstance(value, kind) else None
+
+
+def _seconds(milliseconds: Any) -> float:
+    """A gateway's word for a wait; 0 where it is none."""
+    sane = type(milliseconds) in (int, float) and 0 <= milliseconds < LONGEST_WAIT
+    return milliseconds / 1000 if sane else 0.0
 
 
 def _read_usage(usage: Any) -> Usage | None:

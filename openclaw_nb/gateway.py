@@ -38,6 +38,7 @@ from .protocol.frames import (
 from .protocol.server import ServerSession
 from .reasoning.levels import level_of_thinking
 from .runs import Handler, Runs
+from .secret import reveal
 from .snapshots import SnapshotStore
 from .tokens import TokenFile, Tokens
 from .version import __version__
@@ -64,8 +65,8 @@ class Gateway:
     """``async with Gateway(model="offline") as gateway: …``; clients connect to ``gateway.url`` with ``gateway.token``.
 
     ``model`` is a name, a Model or an async generator function; ``port`` 0 takes a free one. ``token`` None makes a
-    random one, or takes those in ``token_file`` (see `TokenFile`; made where there is none). ``handler`` serves turns
-    in place of the Engine made of ``model`` and ``store``.
+    random one, or takes those in ``token_file`` (see `TokenFile`; made where there is none). Sessions are kept in
+    ``store``; without one they end with the gateway. ``handler`` serves turns in place of the Engine made of these two.
 
     It listens on loopback only: any other ``host`` is a ConfigError, unless ``tls``, a server's SSLContext, encrypts
     what is sent, or ``insecure=True`` says that something else does. ``names`` are the hosts it is reached by from
@@ -83,6 +84,7 @@ class Gateway:
         names: Sequence[str] = (),
         tls: ssl.SSLContext | None = None,
         insecure: bool = False,
+        store: SnapshotStore | None = None,
         engine: Engine | None = None,
         handler: Handler | None = None,
     ) -> None:
@@ -92,8 +94,8 @@ class Gateway:
         self.host = host.strip("[]")
         self.port = port
         self._tls = tls
-        self.engine = engine or Engine(SnapshotStore(), models.resolve(model))
-        self._tokens = Tokens(token) if token_file is None else TokenFile.ensure(token_file)
+        self.engine = engine or Engine(store or SnapshotStore(), models.resolve(model))
+        self._tokens = Tokens(reveal(token)) if token_file is None else TokenFile.ensure(token_file)
         self._door = Door(self._tokens.current(), self.host, names)
         self._runs = Runs(handler or self.engine.turn)
         self._goes_on = handler is None
@@ -174,6 +176,7 @@ class Gateway:
             if timer is not None:
                 timer.cancel()
         await self._runs.close()
+        self.engine.memory.close()
         for connection in tuple(self._connections):
             connection.send_event("shutdown", {"reason": "gateway stopping"})
             connection.close(1012, "service restart")
@@ -251,17 +254,15 @@ class Gateway:
 
     def _send(self, connection: Connection, request: Request) -> Any:
         params = read_params(request, ChatSend)
+        if self._server is None:
+            raise RequestError("this gateway is closing", code="GATEWAY_STOPPED")
         if params.attachments:
             raise RequestError("attachments are not taken here")
         agent, session = _read_session_key(params.session_key)
-        turn = Turn(
-            params.idempotency_key,
-            params.message,
-            agent,
-            session,
-            int(level_of_thinking(params.thinking)),
-            params.model,
-        )
+        level = int(level_of_thinking(params.thinking))
+        turn = Turn(params.idempotency_key, params.message, agent, session, level, params.model)
+        turn.base, turn.budget, turn.beside = params.base, params.budget, params.busy == "branch"
+        turn.retry, turn.isolated = params.retry, params.isolated
         if params.partial is not None:
             self._take_partial(turn, params.partial)
         run, new = self._runs.start(turn)
@@ -296,7 +297,7 @@ class Gateway:
     def _history(self, connection: Connection, request: Request) -> Any:
         params = read_params(request, ChatHistory)
         _, session = _read_session_key(params.session_key)
-        messages = self.engine.messages(session)[-(params.limit or 0) :]
+        messages = _spoken(self.engine.messages(session))[-(params.limit or 0) :]
         return {"sessionKey": params.session_key, "messages": [_shown(message) for message in messages]}
 
     def _health(self, connection: Connection, request: Request) -> Any:
@@ -316,6 +317,18 @@ def _check_reach(host: str, tls: ssl.SSLContext | None, insecure: bool) -> None:
 
 def _refusal(status: HTTPStatus, why: str) -> WSUpgradeResponseWithListener:
     return WSUpgradeResponseWithListener(WSUpgradeResponse.create_error_response(status, why.encode()), None)
+
+
+def _spoken(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What was said, an answer as one message: a run that used tools, or was cut, has several."""
+    spoken: list[dict[str, Any]] = []
+    for message in messages:
+        if message["role"] == "tool":
+            continue
+        if spoken and "run" in message and spoken[-1].get("run") == message["run"]:
+            message = {**message, "content": spoken.pop()["content"] + message["content"]}
+        spoken.append(message)
+    return spoken
 
 
 def _shown(message: dict[str, Any]) -> dict[str, Any]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from .errors import OpenClawError, RequestError, is_retryable
-from .flights import Flight, answer_of, failed, last_answer, lost, read_end
+from .errors import ConfigError, ConnectionLost, ModelError, OpenClawError, RequestError, RunError, is_retryable
+from .flights import Flight, Restore, answer_of, failed, last_answer, lost, read_end
 from .link import Link
 from .protocol.session import ClientSession, Gap, Happened, Reply, RunCursor, RunEnded, RunStep, RunText
 from .run import Delta, End, Run, State, Status, Step
+from .stability import Stability
 
 __all__ = ["STOP_TIMEOUT", "InFlight"]
 
@@ -25,21 +26,31 @@ STOP_TIMEOUT = 1.0
 
 
 class InFlight:
-    """The runs in flight at ``uri``, by id. `find` and `add` may be called from any thread."""
+    """The runs in flight at ``uri``, by id. `find` and `add` may be called from any thread.
+
+    ``link`` gives the link there is, ``redial`` makes another one in place of one that has given up; ``emit`` tells
+    the events ``gap`` (run) and ``restore`` (run, attempt).
+    """
 
     def __init__(
         self,
         uri: str,
         session: ClientSession,
         link: Callable[[], Link],
+        redial: Callable[[], object],
         pace: Callable[[bool], dict[str, Any]],
-        gap: Callable[[Run], None],
+        emit: Callable[..., None],
+        stability: Stability,
+        restore: Restore,
     ) -> None:
         self._uri = uri
         self._session = session
         self._link = link
+        self._redial = redial
         self._pace = pace
-        self._gap = gap
+        self._emit = emit
+        self._stability = stability
+        self._restore = restore
         self._flights: dict[str, Flight] = {}
         self._unstopped: dict[str, dict[str, Any]] = {}
 
@@ -60,6 +71,9 @@ class InFlight:
         """Send it, now or as soon as the link is up."""
         if flight.run.done():
             return
+        if flight.partial is not None and flight.partial[0]:
+            flight.take(Delta(0, *flight.partial))
+            self._session.runs[flight.run.id] = flight.cursor()
         if flight.timeout is not None:
             flight.timers.append(asyncio.get_running_loop().call_later(flight.timeout, self._time_out, flight))
         if self._link().up:
@@ -70,6 +84,9 @@ class InFlight:
         if (flight := self._flights.get(run.id)) is None:
             return
         flight.stopping = True
+        if flight.pausing is not None and not flight.accepted:  # nobody is at work on it
+            self.end(flight, End(Status.STOPPED))
+            return
         self._abort(run.id, {"sessionKey": flight.params["sessionKey"], "runId": run.id})
         wait = STOP_TIMEOUT if self._link().up else 0.0
         flight.timers.append(asyncio.get_running_loop().call_later(wait, self._stop_here, flight))
@@ -84,31 +101,115 @@ class InFlight:
         for run_id, params in tuple(self._unstopped.items()):
             self._abort(run_id, params)
         for flight in tuple(self._flights.values()):
-            if flight.accepted and self._session.can("nb.resume"):
-                self._resume(flight)
-            else:
-                self._ask(flight)
+            if flight.pausing is None:
+                self._go_on(flight)
 
     def happened(self, event: Happened) -> None:
         match event:
             case RunText(run_id, offset, text, tokens):
-                self._flights[run_id].take(Delta(offset, text, tokens))
+                flight = self._flights[run_id]
+                if not flight.heard:
+                    self._hear(flight)
+                flight.failure = None
+                flight.take(Delta(offset, text, tokens))
             case RunStep(run_id, key, title, offset, text, tokens, seconds):
-                self._flights[run_id].run.push(Step(key, title, offset, text, tokens, seconds))
+                flight = self._flights[run_id]
+                if not flight.heard:
+                    self._hear(flight)
+                flight.run.push(Step(key, title, offset, text, tokens, seconds))
             case RunEnded(run_id, state, facts):
-                self.end(self._flights[run_id], read_end(state, facts))
+                self._flights[run_id].went_to(facts.get("session"))
+                self._over(self._flights[run_id], read_end(state, facts))
             case Gap(run_id):
                 self._resume(self._flights[run_id])
 
     def end(self, flight: Flight, end: End) -> None:
+        """It is over. One that was taken up again in vain ends as it would have, unless its model failed once more."""
         self._flights.pop(flight.run.id, None)
         self._session.runs.pop(flight.run.id, None)
-        flight.end(end)
+        if flight.failure is not None and end.error is not None and not isinstance(end.error, ModelError):
+            end = flight.failure
+        self._stability.ended(flight.end(end))
+        self._call_next(flight.run.session)
 
     def fail(self, error: OpenClawError) -> None:
         """All of them end here."""
         for flight in tuple(self._flights.values()):
             self.end(flight, failed(error))
+
+    def lose(self, error: OpenClawError) -> None:
+        """The link has given up. Once more it is dialled for the runs that the gateway has, after a pause."""
+        for flight in tuple(self._flights.values()):
+            if flight.pausing is not None and is_retryable(error):
+                continue
+            end = failed(error)
+            pause = self._restore.pause(end.error, flight.attempts + 1) if flight.accepted else None
+            if pause is None or flight.stopping:
+                self.end(flight, end)
+            else:
+                self._pause(flight, end, pause)
+
+    # -- taken up again --------------------------------------------------------------------------
+
+    def _over(self, flight: Flight, end: End) -> None:
+        """It has ended, or it failed in a way that may pass: then it goes on, after a pause, from what is here."""
+        pause = self._restore.pause(end.error, flight.attempts + 1)
+        if pause is None or flight.stopping or not self._session.can("nb.session"):
+            self.end(flight, end)
+        else:
+            self._stability.ended(end)
+            flight.accepted = False
+            self._pause(flight, end, pause)
+
+    def _pause(self, flight: Flight, end: End, seconds: float) -> None:
+        flight.attempts += 1
+        flight.failure = flight.failure or end
+        where = f"going on from character {len(flight.text)}" if flight.text else "asking again"
+        attempt = f"attempt {flight.attempts} of {self._restore.attempts}"
+        flight.run.push(State(Status.RECONNECTING, f"{_fault(end.error)}; {where}, {attempt}"))
+        flight.pausing = asyncio.get_running_loop().call_later(seconds, self._take_up, flight)
+        flight.timers.append(flight.pausing)
+        self._emit("restore", flight.run, flight.attempts)
+
+    def _take_up(self, flight: Flight) -> None:
+        flight.pausing = None
+        self._session.runs.setdefault(flight.run.id, flight.cursor())
+        if self._link().up:
+            self._go_on(flight)
+        elif self._link().ended:
+            self._redial()
+
+    def _go_on(self, flight: Flight) -> None:
+        if flight.accepted and self._session.can("nb.resume"):
+            self._resume(flight)
+        else:
+            self._ask(flight)
+
+    # -- one after the other ---------------------------------------------------------------------
+
+    def _hear(self, flight: Flight) -> None:
+        """The first sign of its answer. What it waited for before, it did not wait for its model."""
+        flight.heard, run = True, flight.run
+        if not flight.waited and not flight.attempts:
+            self._stability.heard(run.seconds, (run.agent, run.model, run.level))
+
+    def _queue(self, flight: Flight) -> None:
+        """Say whom it waits for: a gateway of ours has the runs of one session work one after the other."""
+        session = flight.run.session
+        waits = not (flight.beside or flight.text or self._first(session) is flight)
+        if waits and self._session.can("nb.session"):
+            flight.waited = True
+            flight.run.push(State(Status.WAITING, f"waiting for the run before it in session {session}"))
+
+    def _call_next(self, session: str) -> None:
+        """One of this session has ended, so another one's turn may have come."""
+        first = self._first(session)
+        if first is not None and first.run.status is Status.WAITING and first.run.words:
+            first.run.push(State(Status.WAITING))
+
+    def _first(self, session: str) -> Flight | None:
+        flights = tuple(self._flights.values())
+        return next((flight for flight in flights if flight.run.session == session and not flight.beside), None)
 
     # -- what is said to the gateway -------------------------------------------------------------
 
@@ -124,26 +225,50 @@ class InFlight:
             if reply.error is not None:
                 self._refused(flight, reply.error)
                 return
+            payload = reply.payload if isinstance(reply.payload, dict) else {}
             flight.reached()
-            over = isinstance(reply.payload, dict) and reply.payload.get("status") == "ok"
-            if over and not self._session.can("nb.resume"):
+            flight.session.pop("base", None)
+            flight.waited |= payload.get("status") != "started"  # what comes was said before
+            if payload.get("status") == "ok" and not self._session.can("nb.resume"):
                 self._miss(flight)
+            elif flight.run.id in self._flights:
+                self._queue(flight)
 
+        if (error := self._impossible(flight)) is not None:
+            self.end(flight, failed(error))
+            return
         asked = {**flight.params, **self._batches(flight)}
-        cursor = self._session.runs[flight.run.id]
-        if cursor.have and self._session.can("nb.resume"):
-            asked["partial"] = {"text": flight.text, "tokens": cursor.tokens}
+        if self._session.can("nb.session"):
+            again = flight.attempts > 0 or flight.partial is not None
+            asked |= flight.session | ({"retry": True} if again else {})
+        if flight.text and self._session.can("nb.resume"):
+            asked["partial"] = {"text": flight.text, "tokens": self._session.runs[flight.run.id].tokens}
+        self._post("chat.send", asked, accepted)
+
+    def _impossible(self, flight: Flight) -> OpenClawError | None:
+        """Why this gateway cannot be asked for it."""
         if "model" in flight.params and not self._session.can("nb.model"):
             sentence = f"the gateway at {self._uri} chooses the model itself; leave the model out"
-            self.end(flight, failed(RequestError(sentence, code="NO_MODEL")))
-        else:
-            self._post("chat.send", asked, accepted)
+            return RequestError(sentence, code="NO_MODEL")
+        if flight.partial is not None and flight.partial[0] and not self._session.can("nb.resume"):
+            sentence = f"the gateway at {self._uri} cannot go on with a part of an answer; ask it anew"
+            return RunError(sentence, code="RUN_LOST")
+        return self.keeps_sessions(flight.session)
+
+    def keeps_sessions(self, wishes: Mapping[str, Any]) -> ConfigError | None:
+        """Why what is wished for the session of a run is not to be had at the gateway that is there."""
+        unmet = [name for name in ("busy", "base", "isolated") if name in wishes]
+        if not unmet or self._session.hello is None or self._session.can("nb.session"):
+            return None
+        return ConfigError(f"the gateway at {self._uri} keeps its sessions itself; leave {', '.join(unmet)} out")
 
     def _refused(self, flight: Flight, error: OpenClawError) -> None:
-        if error.code == "RUN_BEHIND" and flight.run.id in self._flights:
+        if flight.run.id not in self._flights:
+            return
+        if error.code == "RUN_BEHIND":
             flight.timers.append(asyncio.get_running_loop().call_later(BEHIND, self._ask_once_more, flight))
         else:
-            self.end(flight, failed(error))
+            self._over(flight, failed(error))
 
     def _ask_once_more(self, flight: Flight) -> None:
         if self._link().up:
@@ -204,7 +329,7 @@ class InFlight:
     def _close_gap(self, flight: Flight, text: str, end: End) -> None:
         """It ended while we were away, and cannot be replayed; here is its whole text."""
         if text != flight.text:
-            self._gap(flight.run)
+            self._emit("gap", flight.run)
         for event in self._session.catch_up(flight.run.id, text):
             self.happened(event)
         self.end(flight, end)
@@ -230,4 +355,9 @@ class InFlight:
 
 
 def _is_lost(reply: Reply) -> bool:
-    return reply.error is not None and is_retryable(reply.error)
+    return isinstance(reply.error, ConnectionLost)
+
+
+def _fault(error: OpenClawError | None) -> str:
+    """What went wrong, as the beginning of a line that says what is done about it."""
+    return f"the model failed ({error})" if isinstance(error, ModelError) else str(error).partition(";")[0]

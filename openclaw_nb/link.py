@@ -104,6 +104,11 @@ class Link:
         """Whether the gateway has let us in."""
         return self._session.hello is not None and not self.ended
 
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed, or ended together with its loop."""
+        return self._task.cancelled()
+
     async def hello(self) -> Hello:
         """The gateway's hello, now or when it comes; the error when it will not come."""
         return await asyncio.shield(self._ready)

@@ -28,11 +28,11 @@ __all__ = ["OpenClawMagics", "load", "unload"]
 
 _EXTENSION = "_openclaw_nb"
 
-_AWAITED = {
-    "get_ipython().run_cell_magic('openclaw', ": f"await get_ipython().{_EXTENSION}.cell_awaited(",
-    "get_ipython().run_line_magic('openclaw', 'wait')": f"await get_ipython().{_EXTENSION}.line_awaited()",
-}
-"""What IPython makes of a magic, and what it becomes at the top level of a cell: the same, as a coroutine."""
+_AWAITED = re.compile(
+    r"""get_ipython\(\)\.run_(cell)_magic\('openclaw', |"""
+    r"""get_ipython\(\)\.run_(line)_magic\('openclaw', (?=['"](?:wait|restore)\b)"""
+)
+"""What IPython makes of a magic that waits for runs; at the top level of a cell it becomes a coroutine."""
 
 _LINE = re.compile(r"\s*(%%?openclaw\s.*?)([^\s=]*)", re.DOTALL)
 """A line of ours up to the cursor: all before the word that is being typed, and that word."""
@@ -90,25 +90,45 @@ class OpenClawMagics:
         return self._shown(self.notebook.finish(run, chosen))
 
     @no_var_expand  # what a variable holds must become neither an address nor an option
-    def line(self, line: str) -> None:
-        """Show and set where runs go, which model and level they take, and what is at work. `%openclaw help`."""
+    def line(self, line: str) -> Any:
+        """Show and set where runs go, what they take, what is at work, and what is kept. `%openclaw help`."""
         from .commands import execute
 
-        execute(self.notebook, line)
+        run = execute(self.notebook, line)
+        if run is None:
+            return None
+        self.notebook.wait(run)
+        return self._taken_up(run)
 
-    async def line_awaited(self) -> None:
-        from .commands import say_settled
+    async def line_awaited(self, line: str) -> Any:
+        from .commands import execute, say_settled
 
-        say_settled(self.notebook, await self.notebook.wait_all())
+        if line.strip() == "wait":
+            say_settled(self.notebook, await self.notebook.wait_all())
+            return None
+        run = execute(self.notebook, line)
+        if run is None:
+            return None
+        await self.notebook.wait_async(run)
+        return self._taken_up(run)
+
+    def _taken_up(self, run: Run) -> Run | Result:
+        """What came of a run that had been cut."""
+        from .session_commands import say_gone_on
+
+        value = self.notebook.finish(run, options.CellOptions())
+        say_gone_on(value)
+        return self._shown(value)
 
     # -- hooks -----------------------------------------------------------------------------------
 
     def transform(self, lines: list[str]) -> list[str]:
         """Await a magic that stands first in a top-level cell."""
         if self._depth == 0 and self.in_kernel and lines:
-            for call, awaited in _AWAITED.items():
-                if lines[0].startswith(call):
-                    return [lines[0].replace(call, awaited, 1), *lines[1:]]
+            call = _AWAITED.match(lines[0])
+            if call is not None:
+                awaited = f"await get_ipython().{_EXTENSION}.{call[1] or call[2]}_awaited("
+                return [awaited + lines[0][call.end() :], *lines[1:]]
         return lines
 
     def enter_cell(self, *_: Any) -> None:

@@ -7,15 +7,18 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from itertools import count
+from typing import TYPE_CHECKING, Any
 
 from IPython.core.displaypub import CapturingDisplayPublisher
 
 from .agent import keep_within
 from .client import OpenClawClient
 from .errors import ConfigError, OpenClawError, RunError
+from .memory import Cut
 from .options import CellOptions
 from .prompts import fill
 from .reasoning.costs import Budget
@@ -23,6 +26,8 @@ from .reasoning.levels import decide
 from .render import bundle, static_output
 from .run import Result, Run
 from .runtime import Runtime
+from .snapshots import Snapshot
+from .stability import degrade
 from .terminal import print_run
 
 if TYPE_CHECKING:
@@ -30,7 +35,7 @@ if TYPE_CHECKING:
 
     from .widgets.stream import StreamView
 
-__all__ = ["Notebook", "Workspace"]
+__all__ = ["SHORT_ID", "Notebook", "Workspace"]
 
 SETTLE = 2.0
 """Seconds an interrupted cell waits for the gateway to confirm that the model has stopped."""
@@ -40,6 +45,9 @@ RENDER = 30.0
 
 FLUSH = 0.05
 """Seconds between two messages of printed text; a Jupyter server drops what comes faster than 1,000 a second."""
+
+SHORT_ID = 8
+"""Characters of the id of a run or snapshot that are shown, and enough to name it."""
 
 KEEP = 200
 """Finished runs that `%openclaw runs` still lists."""
@@ -69,11 +77,14 @@ class Notebook:
         self.level: int | str = "auto"
         self.runs: dict[str, Run] = {}
         self.background: list[Run] = []  # those that `%openclaw wait` has to settle
+        self.restored: set[str] = set()  # sessions that were put where an earlier kernel left them
         self._views: dict[str, StreamView] = {}
         self._printed: dict[str, threading.Event] = {}
         self._into: dict[str, str] = {}  # runs in flight, and the variable each goes to
         self._assigning = threading.Lock()
         self._unseen: dict[str, str] = {}  # background runs without a view, and the variable each goes to
+        self._vars: dict[str, dict[str, Any]] = {}  # runs in flight, and the variables to keep at the end of each
+        self._keeping: dict[str, Future[None]] = {}
 
     @property
     def runtime(self) -> Runtime:
@@ -97,28 +108,106 @@ class Notebook:
             raise ConfigError("the cell has no prompt; write it on the lines below %%openclaw")
         model = options.model or self.model
         client = self.client(options.to)
-        if model is not None and self.runtime.is_local(client):
+        local = self.runtime.is_local(client)
+        if model is not None and local:
             self.runtime.resolve(model)
-        budget = None
-        if options.budget is not None:
-            budget = Budget(options.budget, model or self.runtime.model or "offline", prompt)
+        budget = self._budget(options.budget, model, prompt)
+        kept = self._vars_to_keep(options, client)
+        session, base = self._place(options, client)
+        busy = options.busy or ("branch" if options.bg and local else "wait")
         decision = decide(level=options.level if options.level is not None else self.level)
         run = client.send(
-            prompt, session=options.session, level=int(decision.level), level_reason=decision.reason, model=model,
-            timeout=options.timeout,
+            prompt, **degrade(decision, client), session=session, model=model, timeout=options.timeout, busy=busy,
+            base=base, budget=options.budget,
         )  # fmt: skip
+        if kept:
+            self._vars[run.id] = kept
+        self._follow(run, options, budget)
+        return run
+
+    def resume(self, cut: Cut, session: str) -> Run:
+        """Go on with a run that was cut, at its level, with its model and within its budget, and show it."""
+        client = self.client()
+        budget = self._budget(cut.budget, cut.model, cut.message)
+        run = client.send(
+            cut.message, session=session, level=cut.level, model=cut.model, agent=cut.agent, budget=cut.budget,
+            idempotency_key=cut.run_id, partial=(cut.text, cut.tokens),
+        )  # fmt: skip
+        self._follow(run, CellOptions(), budget)
+        return run
+
+    def _budget(self, limit: float | None, model: str | None, prompt: str) -> Budget | None:
+        return None if limit is None else Budget(limit, model or self.runtime.model or "offline", prompt)
+
+    def _follow(self, run: Run, options: CellOptions, budget: Budget | None) -> None:
+        """Keep a run that was sent within its budget and at hand, and show it."""
         if budget is not None:
             keep_within(run, budget)
         self._keep(run)
         if options.into:
             self.shell.user_ns[options.into] = run
             self._into[run.id] = options.into
+        if options.into or run.id in self._vars:
             run.subscribe(lambda _: self._assign(run))
             self._assign(run)  # it may have ended before anybody listened
         if options.bg:
             self.background.append(run)
         self.show(run, options)
-        return run
+
+    # -- its session -----------------------------------------------------------------------------
+
+    def _place(self, options: CellOptions, client: OpenClawClient) -> tuple[str, str | None]:
+        """The session that a cell's run works in, and the snapshot that it begins from, if one was chosen."""
+        if options.base is None:
+            return options.session or "main", None
+        if not self.runtime.is_local(client):
+            if options.session is None:
+                raise ConfigError(f"--from at {client.uri} needs a --session, which begins there")
+            return options.session, options.base
+        return options.session or self._new_session(), self.find(options.base).id
+
+    def _new_session(self) -> str:
+        """A name that no session of this kernel has, so that all cells run again name the same: main-2, main-3, …"""
+        memory = self.runtime.memory
+        taken = {*memory.submit(memory.sessions).result(), *(run.session for run in self.runs.values())}
+        return next(name for n in count(2) if (name := f"main-{n}") not in taken)
+
+    def find(self, which: str) -> Snapshot:
+        """Where a session stands, or the snapshot of that name or id; SnapshotError where there is none.
+
+        Of an earlier kernel's session that is where it was left.
+        """
+        memory = self.runtime.memory
+
+        def look() -> Snapshot:
+            stands = memory.head(which)
+            if stands is None and which in memory.store.places():
+                stands = memory.latest(which)
+            return stands or memory.find(which)
+
+        return memory.submit(look).result()
+
+    def _vars_to_keep(self, options: CellOptions, client: OpenClawClient) -> dict[str, Any]:
+        """The variables that a cell wants kept, as they are now: a mistake is better seen before anything is spent."""
+        if not options.vars:
+            return {}
+        from .namespace import take
+
+        if not self.runtime.is_local(client):
+            raise ConfigError(f"--vars: the gateway at {client.uri} keeps its sessions itself, without variables")
+        if options.into in options.vars:
+            raise ConfigError(f"--vars: {options.into!r} is where the answer goes, and that is kept with the session")
+        return take(options.vars, self.shell.user_ns)
+
+    def _keep_vars(self, run: Run, kept: dict[str, Any]) -> None:
+        """Have a run's variables kept behind what it left, which is then where its answer says that it is."""
+        memory, result = self.runtime.memory, _result(run)
+
+        def keep() -> None:
+            result.snapshot = memory.append(run.session, (), kind="named", vars=kept).id
+
+        if result.snapshot is not None:
+            self._keeping[run.id] = memory.submit(keep)
 
     def _keep(self, run: Run) -> None:
         self.runs[run.id] = run
@@ -130,26 +219,28 @@ class Notebook:
             self._unseen.pop(id, None)
 
     def _assign(self, run: Run) -> None:
-        """Put the answer, or what came of it, into the user's variable: once, and before a cell that waits ends."""
+        """Put the answer, or what came of it, into the user's variable, and have the variables that go with it kept:
+        once, and before a cell that waits ends."""
+        if not run.done():
+            return
         with self._assigning:
-            if run.done() and (name := self._into.pop(run.id, None)) is not None:
-                try:
-                    self.shell.user_ns[name] = run.result(0)
-                except RunError as error:
-                    self.shell.user_ns[name] = error.partial
+            if (name := self._into.pop(run.id, None)) is not None:
+                self.shell.user_ns[name] = _result(run)
+            if (kept := self._vars.pop(run.id, None)) is not None:
+                self._keep_vars(run, kept)
 
     def show(self, run: Run, options: CellOptions = CellOptions()) -> None:  # noqa: B008 - frozen
         """Begin to show a run in the current cell."""
         if options.plain or not self.in_kernel:
             self._printed[run.id] = print_run(run, _printer(FLUSH if self.in_kernel else 0.0))
-        elif not self._static():
+        elif not self.static():
             from .widgets.stream import show_run
 
             self._views[run.id] = show_run(run, into=options.into)
         elif options.bg and static_output():
             self._unseen[run.id] = options.into
 
-    def _static(self) -> bool:
+    def static(self) -> bool:
         """Whether only the final bundle is to be shown: on request, and where output is captured."""
         return static_output() or isinstance(self.shell.display_pub, CapturingDisplayPublisher)
 
@@ -190,11 +281,17 @@ class Notebook:
             _until_settled(view)
         else:
             self._publish(run, options.into)
+        self._see_kept(run)
         return run.result(0)
+
+    def _see_kept(self, run: Run) -> None:
+        """Wait until the variables of a run are kept; SnapshotError where they cannot be."""
+        if (keeping := self._keeping.pop(run.id, None)) is not None:
+            keeping.result(RENDER)
 
     def show_again(self, run: Run) -> None:
         """Show a run that is a cell's last value; where there is to be no live view, wait for it and show its end."""
-        if self.in_kernel and self._static():
+        if self.in_kernel and self.static():
             self.wait(run)
             self._publish(run)
         else:
@@ -231,6 +328,8 @@ class Notebook:
                 view.redisplay()
             elif run.id in self._unseen:
                 self._publish(run, self._unseen[run.id])
+        for run in settled:
+            self._see_kept(run)
         return settled
 
     def close(self) -> None:
@@ -253,6 +352,14 @@ def _printer(pause: float = 0.0) -> Callable[[str], None]:
             sys.stdout.flush()
 
     return write
+
+
+def _result(run: Run) -> Result:
+    """What came of a run that has ended."""
+    try:
+        return run.result(0)
+    except RunError as error:
+        return error.partial or Result()
 
 
 def _until_settled(view: StreamView) -> None:

@@ -1,10 +1,10 @@
-"""The options of a `%%openclaw` line: one table from which they are parsed, completed and explained."""
+"""The options of a `%%openclaw` line, and of commands: one table from which they are parsed, completed, explained."""
 
 from __future__ import annotations
 
 import keyword
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -13,25 +13,31 @@ from .config import AgentURI
 from .errors import ConfigError
 from .reasoning.levels import read_level
 
-__all__ = ["OPTIONS", "CellOptions", "Option", "nearest", "parse", "positive"]
+__all__ = ["LIMITS", "OPTIONS", "CellOptions", "Option", "nearest", "parse", "positive", "read", "split", "title"]
 
 LONGEST_NAME = 100
-"""Characters of a session's name."""
+"""Characters of the name of a session or a snapshot."""
 
 
 @dataclass(frozen=True, slots=True)
 class CellOptions:
-    """What one `%%openclaw` line asks for; None where it leaves the choice to the notebook."""
+    """What one `%%openclaw` line asks for; None where it leaves the choice to the notebook.
+
+    ``vars`` are the variables to keep, ``base`` the snapshot or session to begin from.
+    """
 
     level: int | str | None = None
     model: str | None = None
     to: str | None = None
-    session: str = "main"
+    session: str | None = None
     into: str = ""
     budget: float | None = None
     timeout: float | None = None
     bg: bool = False
     plain: bool = False
+    vars: tuple[str, ...] = ()
+    base: str | None = None
+    busy: str | None = None
 
 
 def _level(text: str) -> int | str:
@@ -49,9 +55,23 @@ def _variable(text: str) -> str:
     return text
 
 
-def _session(text: str) -> str:
-    if not text.isprintable() or not 0 < len(text) <= LONGEST_NAME:
-        raise ConfigError(f"a session's name has 1 to {LONGEST_NAME} printable characters")
+def _variables(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(_variable(name.strip()) for name in text.split(",")))
+    if private := [name for name in names if name.startswith("_")]:
+        raise ConfigError(f"{private[0]!r} is private by its underscore; give it another name to keep it")
+    return names
+
+
+def title(text: str, what: str = "session") -> str:
+    """A name that people give: of a session, a snapshot or a branch; ConfigError for one that cannot be shown."""
+    if not text.isprintable() or not text.strip() or len(text) > LONGEST_NAME:
+        raise ConfigError(f"a {what}'s name has 1 to {LONGEST_NAME} printable characters")
+    return text
+
+
+def _busy(text: str) -> str:
+    if text not in ("wait", "branch"):
+        raise ConfigError(f"{text!r} is neither wait nor branch")
     return text
 
 
@@ -68,13 +88,17 @@ def positive(text: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option: how its value is read (None: it has none), what the value is called, and what it does."""
+    """One option: how its value is read (None: it has none), what the value is called, and what it does.
+
+    ``field`` is what it is in what was read, by default its name.
+    """
 
     name: str
     read: Callable[[str], Any] | None
     value: str
     help: str
     choices: tuple[str, ...] = ()
+    field: str = ""
 
 
 OPTIONS: Mapping[str, Option] = {
@@ -85,7 +109,12 @@ OPTIONS: Mapping[str, Option] = {
         Option("--model", str, "M", "a model's name, or an async generator function of this notebook"),
         Option("--to", _address, "URI", "where the run goes: agent://local, ws://127.0.0.1:PORT or wss://HOST",
                ("agent://local",)),
-        Option("--session", _session, "S", "the conversation it belongs to; main if left out"),
+        Option("--session", title, "S", "the conversation it belongs to; main if left out"),
+        Option("--from", title, "SNAPSHOT", "begin it, or else a new one, at a snapshot or where another stands",
+               field="base"),
+        Option("--busy", _busy, "wait|branch", "while a run is at work in it: wait, or work beside it as with --bg",
+               ("wait", "branch")),
+        Option("--vars", _variables, "A,B", "variables to keep with the snapshot that is taken at its end"),
         Option("--into", _variable, "VAR", "a variable for the answer, which is a str with facts"),
         Option("--budget", positive, "USD", "stop when the answer has cost this much"),
         Option("--timeout", positive, "S", "stop after this many seconds"),
@@ -95,37 +124,65 @@ OPTIONS: Mapping[str, Option] = {
 }  # fmt: skip
 
 
+LIMITS: Mapping[str, Option] = {
+    option.name: option
+    for option in (
+        Option("--mb", positive, "N", "how big the file may grow"),
+        Option("--days", positive, "N", "how long snapshots stay"),
+        Option("--every", positive, "S", "seconds after which a run that goes on is kept again"),
+    )
+}
+"""What `%openclaw keep` takes besides a place."""
+
+
 def nearest(word: str, known: Mapping[str, Any]) -> str:
     """ "; did you mean …?" for a word that is almost a known one, or nothing."""
     near = get_close_matches(word, known, 1, 0.5)
     return f"; did you mean {near[0]}?" if near else ""
 
 
-def parse(line: str) -> CellOptions:
-    """Read a `%%openclaw` line; ConfigError is one sentence about the first thing that is wrong."""
+def split(line: str) -> list[str]:
+    """The words of a line; ConfigError for a quotation that does not end."""
     try:
-        words = shlex.split(line)
+        return shlex.split(line)
     except ValueError as error:
         raise ConfigError(f"the line cannot be read: {str(error).lower()}") from None
+
+
+def parse(line: str) -> CellOptions:
+    """Read a `%%openclaw` line; ConfigError is one sentence about what is wrong with it."""
+    values, others = read(split(line), OPTIONS)
+    if others:
+        raise ConfigError(f"{others[0]!r} is no option; the prompt goes on the lines below %%openclaw")
+    return CellOptions(**values)
+
+
+def read(words: Iterable[str], known: Mapping[str, Option]) -> tuple[dict[str, Any], list[str]]:
+    """The values of the options among ``words`` by field, and the other words; ConfigError as `parse` has it."""
     values: dict[str, Any] = {}
-    while words:
-        word, equals, value = words.pop(0).partition("=")
-        option = OPTIONS.get(word)
-        if option is None and word.startswith("-"):
-            raise ConfigError(f"there is no option {word}{nearest(word, OPTIONS)}")
+    others: list[str] = []
+    left = list(words)
+    while left:
+        word, equals, value = left[0].partition("=")
+        option = known.get(word)
         if option is None:
-            raise ConfigError(f"{word!r} is no option; the prompt goes on the lines below %%openclaw")
+            if word.startswith("-"):
+                raise ConfigError(f"there is no option {word}{nearest(word, known)}")
+            others.append(left.pop(0))
+            continue
+        del left[0]
+        field = option.field or word[2:]
         if option.read is None:
             if equals:
                 raise ConfigError(f"{word} takes no value")
-            values[word[2:]] = True
+            values[field] = True
             continue
         if not equals:
-            if not words or words[0] in OPTIONS:
+            if not left or left[0] in known:
                 raise ConfigError(f"{word} needs a value: {word} {option.value}")
-            value = words.pop(0)
+            value = left.pop(0)
         try:
-            values[word[2:]] = option.read(value)
+            values[field] = option.read(value)
         except ConfigError as error:
             raise ConfigError(f"{word}: {error}") from None
-    return CellOptions(**values)
+    return values, others

@@ -20,7 +20,7 @@ from .reasoning.levels import ReasoningLevel
 if TYPE_CHECKING:
     from .run import Result, Run, Step
 
-__all__ = ["Footer", "bundle", "clean", "counted", "footer", "markdown", "plain", "static_output"]
+__all__ = ["Footer", "bundle", "clean", "counted", "dollars", "footer", "markdown", "plain", "static_output"]
 
 Tone = Literal["ok", "stop", "bad", "warn", ""]
 
@@ -132,21 +132,23 @@ class _Facts:
     model: str
     seconds: float
     steps: tuple[Step, ...]
+    branch: str = ""
 
 
 def _facts(run: Run | Result) -> _Facts:
-    reason = ""
+    reason = branch = ""
     if not isinstance(run, str):
-        reason = run.level_reason
+        reason, branch = run.level_reason, run.session if run.branch_of else ""
         settled = _settled(run)
         if settled is None:
             return _Facts(
-                run.text, run.status, run.words, run.level, reason, run.tokens, None, run.model, run.seconds, run.steps
-            )
+                run.text, run.status, run.words, run.level, reason, run.tokens, None, run.model, run.seconds, run.steps,
+                branch,
+            )  # fmt: skip
         run = settled
     return _Facts(
         run.text, run.status, run.words, run.level, reason, run.usage.output_tokens, run.cost, run.model, run.seconds,
-        run.steps,
+        run.steps, branch,
     )  # fmt: skip
 
 
@@ -183,6 +185,8 @@ def footer(run: Run | Result, *, live: bool = True, into: str = "") -> Footer:
 
 
 def _figures(facts: _Facts, live: bool) -> Iterator[str]:
+    if facts.branch:
+        yield f"in session {_words(facts.branch)}"
     if facts.level is not None:
         reason = _words(facts.reason) if facts.status != "done" else ""
         yield f"level {_level(facts.level)}" + (f": {reason}" if reason else "")
@@ -193,7 +197,7 @@ def _figures(facts: _Facts, live: bool) -> Iterator[str]:
         if facts.status == "streaming":
             yield f"{facts.tokens / facts.seconds:,.0f}/s"
     if facts.cost is not None:
-        yield _dollars(facts.cost)
+        yield dollars(facts.cost)
 
 
 def counted(count: int, noun: str) -> str:
@@ -224,7 +228,7 @@ def _seconds(seconds: float) -> str:
     return f"{minutes} min {rest:02} s"
 
 
-def _dollars(cost: float) -> str:
+def dollars(cost: float) -> str:
     """Two decimals, or below ten cents two significant digits: "$1.20", "$0.04", "$0.0054"."""
     if cost >= 0.1 or cost <= 0:
         return f"${cost:,.2f}"

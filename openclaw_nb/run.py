@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -22,9 +23,12 @@ from . import seams
 from .errors import RunError, RunTimeout
 from .protocol.runlog import SpokenText
 
-__all__ = ["Delta", "End", "Result", "Run", "RunEvent", "State", "Status", "Step", "Usage"]
+__all__ = ["Delta", "End", "Result", "Run", "RunEvent", "State", "Status", "Step", "Usage", "within"]
 
 log = logging.getLogger("openclaw_nb")
+
+within: ContextVar[frozenset[str]] = ContextVar("within", default=frozenset())
+"""The sessions of this process whose runs this code is a part of, as a tool or a model is."""
 
 
 class Status(StrEnum):
@@ -177,6 +181,7 @@ class Run:
         self.id = id
         self.prompt = prompt
         self.session = session
+        self.branch_of = ""  # the session that had moved on, where it ended in a branch of it
         self.level = level
         self.level_reason = level_reason
         self.model = model

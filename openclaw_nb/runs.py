@@ -16,8 +16,9 @@ from typing import Any, Protocol
 
 from .engine import Outcome, Turn
 from .errors import OpenClawError, RequestError
-from .models.base import ModelEvent, TextDelta, ThinkingDelta
+from .models.base import ModelEvent, StepDelta, TextDelta, ThinkingDelta
 from .protocol.runlog import Ending, RunLog
+from .run import within
 
 __all__ = ["RETAIN", "RETAIN_BYTES", "ActiveRun", "Handler", "Runs", "Watcher"]
 
@@ -96,6 +97,7 @@ class ActiveRun:
     async def _work(self, handler: Handler, on_end: Callable[[ActiveRun], None]) -> None:
         """Write down what the model says. One coroutine, without helpers: it is entered once for every token."""
         log, text, watchers = self.log, self.log.text, self.watchers
+        within.set(within.get() | {self.turn.session})
         clock = asyncio.get_running_loop().time
         began: float | None = None
         ended = CANCELLED
@@ -114,6 +116,8 @@ class ActiveRun:
                         elif isinstance(event, ThinkingDelta):
                             began = clock() if began is None else began
                             log.append_step("thinking", "thinking", event.text, event.tokens)
+                        elif isinstance(event, StepDelta):
+                            log.append_step(event.key, event.title, event.text, event.tokens, event.seconds)
                         for watcher in watchers:
                             watcher.grown()
                         if self._stopped is not None:  # the model ignored its cancellation
@@ -144,7 +148,10 @@ class ActiveRun:
 
 def _how_it_ended(error: Exception) -> Ending:
     if isinstance(error, OpenClawError):
-        return Ending("error", {"errorMessage": str(error), "errorCode": error.code})
+        facts: dict[str, Any] = {"errorMessage": str(error), "errorCode": error.code}
+        if wait := getattr(error, "retry_after", 0.0):
+            facts["retryAfterMs"] = round(1000 * wait)
+        return Ending("error", facts)
     log.error("a turn failed", exc_info=error)
     return Ending("error", {"errorMessage": f"the turn failed: {type(error).__name__}: {error}"})
 
@@ -155,8 +162,12 @@ def _facts(outcome: Outcome) -> dict[str, Any]:
         facts["model"] = outcome.model
     if outcome.snapshot:
         facts["snapshot"] = outcome.snapshot
+    if outcome.session:
+        facts["session"] = outcome.session
     if outcome.cost:
         facts["cost"] = outcome.cost
+    if outcome.note:
+        facts["note"] = outcome.note
     if outcome.usage is not None:
         usage = outcome.usage
         facts["usage"] = {
@@ -179,11 +190,17 @@ class Runs:
         return len(self._runs) + len(self._ended)
 
     def start(self, turn: Turn) -> tuple[ActiveRun, bool]:
-        """The run of this turn and whether it is new. RequestError if its id stands for another turn."""
+        """The run of this turn and whether it is new: a failed or stopped one is made anew for a turn that is a retry.
+
+        RequestError if its id stands for another message.
+        """
         if (known := self.find(turn.run_id)) is not None:
-            if known.turn != turn:
+            if known.turn != turn and not (turn.retry and known.turn.message == turn.message):
                 raise RequestError("this idempotency key was already used for another message")
-            return known, False
+            if not (turn.retry and known.log.ending is not None and known.log.ending.state != DONE.state):
+                return known, False
+            if self._ended.pop(turn.run_id, None) is not None:
+                self._size -= known.size
         run = self._runs[turn.run_id] = ActiveRun(turn, self._handler, self._retain)
         return run, True
 

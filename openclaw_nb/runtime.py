@@ -8,16 +8,21 @@ import os
 import threading
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
+from itertools import count
 from typing import Any, ClassVar, TypeVar
 
 from . import models
 from .client import OpenClawClient, known_token
 from .config import AgentURI
 from .engine import AgentSpec, Engine
+from .errors import ConfigError
 from .gateway import Gateway
+from .memory import Memory
 from .models.base import Closable, Model
 from .models.offline import Workspace
-from .snapshots import SnapshotStore
+from .secret import reveal
+from .snapshots import Snapshot, SnapshotStore
+from .storage import Storage, place
 
 __all__ = ["Runtime", "local_runtime", "new_loop"]
 
@@ -25,12 +30,16 @@ T = TypeVar("T")
 
 LOCAL = "agent://local"
 
+TIDY_AFTER = 1_000
+"""Snapshots kept between two looks at how many there are."""
+
 
 class Runtime:
     """A loop in a thread of its own, and on it the embedded gateway and the clients of this process.
 
     ``Runtime.shared()`` is started on first use and ended by ``close()``. ``namespace`` holds the notebook's
-    names, for models of the user's own; ``workspace`` lets the offline model look at them.
+    names, for models of the user's own; ``workspace`` lets the offline model look at them. Sessions are kept in
+    ``store``, which lies where ``storage`` says, or in memory because of ``trouble``, a sentence.
     """
 
     _instance: ClassVar[Runtime | None] = None
@@ -41,10 +50,16 @@ class Runtime:
         self.workspace = workspace
         self.uri = os.environ.get("OPENCLAW_GATEWAY_URL") or LOCAL
         self.model = os.environ.get("OPENCLAW_MODEL") or None
-        self.store = SnapshotStore()
+        self.storage = place(namespace)
+        self.store, self.trouble = self.storage.open()
         self._making = threading.RLock()
         self._models: dict[tuple[str, tuple[tuple[str, str], ...]], Model] = {}
-        self._engine = Engine(self.store, self.resolve(self.model or "offline"), self.resolve)
+        self.memory = Memory(self.store, fresh=True)
+        self._kept = count(1)
+        self._tidy()
+        self.store.subscribe(self._tidy_in_time)
+        self._engine = Engine(self.memory, self.resolve(self.model or "offline"), self.resolve)
+        self._engine.keep_every(self.storage.every)
         self._gateway: Gateway | None = None
         self._clients: dict[str, OpenClawClient] = {}
         self._loop = new_loop()
@@ -112,7 +127,7 @@ class Runtime:
         ``token`` None takes the environment's (`known_token`). ConfigError for a bad address.
         """
         address = AgentURI.parse(uri or self.uri)
-        url, secret = address.url, token
+        url, secret = address.url, reveal(token)
         if url is None:
             url, secret = self.gateway_address()
         elif secret is None:
@@ -137,9 +152,53 @@ class Runtime:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=10)
         self._loop.close()
+        self.memory.close()
         self.store.close()
         if Runtime._instance is self:
             Runtime._instance = None
+
+    def keep_in(self, storage: Storage) -> None:
+        """Keep snapshots there from now on. In another file, each session begins with a copy of where it stands.
+
+        ConfigError where it cannot be written, and while a run is at work.
+        """
+        if storage.path != self.storage.path or self.trouble:
+            store, trouble = storage.open()
+            try:
+                if trouble:
+                    raise ConfigError(trouble.partition(": ")[2])
+                self.call(self._move(store)).result()
+            except ConfigError:
+                store.close()
+                raise
+        self.storage = storage
+        self._engine.keep_every(storage.every)
+        self._tidy()
+
+    async def _move(self, store: SnapshotStore) -> None:
+        """On the loop, where no run can begin meanwhile."""
+        before = self.memory
+        sessions = await before.do(before.sessions)  # after all that is still to be written
+        if before.lanes.busy():
+            raise ConfigError("snapshots stay where they are while a run is at work; %openclaw wait waits for it")
+        memory = Memory(store, fresh=True)
+        for name, head in sessions.items():
+            memory.point(name, None)  # it has begun, whatever was left of it there
+            memory.point(name, store.put(head.state, label=head.label, session=name, parent="").id)
+        store.subscribe(self._tidy_in_time)
+        self.store, self.memory, self.trouble = store, memory, ""
+        self._engine.memory = memory
+        before.close()
+        before.store.close()
+
+    def _tidy_in_time(self, _: Snapshot) -> None:
+        if next(self._kept) % TIDY_AFTER == 0:
+            self._tidy()
+
+    def _tidy(self) -> None:
+        """Let go of the snapshots that are too old or too many, at the writer's leisure."""
+        if not self.store.in_memory:
+            self.memory.submit(self.storage.retention.apply, self.store)
 
     async def _shut(self) -> None:
         for client in self._clients.values():

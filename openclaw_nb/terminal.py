@@ -37,7 +37,7 @@ def print_run(run: Run, write: Callable[[str], object]) -> threading.Event:
                     write("\n" if seen else "")
                     if run.status is Status.STOPPED:
                         write(f"[{run.words}; {counted(run.tokens, 'token')} kept]\n")
-                elif isinstance(event, State) and event.status is Status.RECONNECTING:
+                elif isinstance(event, State) and event.words:
                     write(("\n" if seen else "") + f"[{event.words}]\n")
             finally:
                 if over:

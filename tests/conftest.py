@@ -7,6 +7,7 @@ import contextlib
 import gc
 import os
 import sys
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -20,6 +21,10 @@ import pytest
 SETTLE = 3.0  # seconds that threads and sockets may take to go away
 _NOTES = pytest.StashKey[list[str]]()
 _FIGURES = pytest.StashKey[list[str]]()
+
+# Processes that a test starts keep nothing in the user's own data, those without our variables neither.
+_data = tempfile.TemporaryDirectory(prefix="openclaw_nb-data-")
+os.environ |= {"OPENCLAW_NB_SNAPSHOTS": "memory", "XDG_DATA_HOME": _data.name}
 
 # A deadline asserts on wall-clock speed, and a busy machine fails it.
 hypothesis.settings.register_profile("here", deadline=None)

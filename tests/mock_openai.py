@@ -27,6 +27,9 @@ __all__ = ["MockOpenAI", "Reply", "Request", "words"]
 
 Body = dict[str, Any]
 Tokens = int | Sequence[str] | Callable[[Body], Sequence[str]]
+Calls = Sequence[tuple[str, str]] | Callable[[Body], Sequence[tuple[str, str]]]
+
+CALL_PIECE = 5
 
 
 def words(count: int) -> list[str]:
@@ -42,6 +45,8 @@ class Reply:
     with ``retry_after`` as the header and ``message`` inside. The ``…_after`` fields count text tokens already
     sent: then the connection is reset, ended early without the last chunk, sent garbage, sent an error event,
     or nothing more is sent until the client leaves. ``delay`` is seconds before the response's head.
+    ``calls`` are the tools asked for after the text: (name, arguments as JSON), streamed CALL_PIECE characters at a
+    time; with ``lose_calls_after`` the reply ends early after that many of these pieces.
     """
 
     tokens: Tokens = 20
@@ -58,6 +63,11 @@ class Reply:
     malformed_after: int | None = None
     error_after: int | None = None
     hang_after: int | None = None
+    calls: Calls = ()
+    lose_calls_after: int | None = None
+
+    def tool_calls(self, body: Body) -> list[tuple[str, str]]:
+        return list(self.calls(body) if callable(self.calls) else self.calls)
 
     def texts(self, body: Body) -> list[str]:
         return _texts(self.tokens, body)
@@ -239,7 +249,13 @@ class _Connection(asyncio.Protocol):
             await self.writable.wait()
         if await self.misbehave(request.sent, reply):
             return
-        write(_event(model, {}, finish_reason=reply.finish_reason))
+        for count, delta in enumerate(_call_deltas(reply.tool_calls(request.body), len(request.body["messages"]))):
+            if count == reply.lose_calls_after:
+                self.transport.close()
+                return
+            write(_event(model, delta))
+        reason = "tool_calls" if reply.tool_calls(request.body) else reply.finish_reason
+        write(_event(model, {}, finish_reason=reason))
         if reply.usage and (request.body.get("stream_options") or {}).get("include_usage"):
             write(_event(model, None, usage=_usage(request.body, reply)))
         write(_chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n")
@@ -264,6 +280,16 @@ class _Connection(asyncio.Protocol):
         else:
             return False
         return True
+
+
+def _call_deltas(calls: list[tuple[str, str]], turn: int) -> Iterator[Body]:
+    """Calls as the wire has them: the first delta of each has its id and name, the others more of its arguments."""
+    for index, (name, arguments) in enumerate(calls):
+        function = {"name": name, "arguments": ""}
+        yield {"tool_calls": [{"index": index, "id": f"call_{turn}_{index}", "type": "function", "function": function}]}
+        for at in range(0, len(arguments), CALL_PIECE):
+            piece = {"arguments": arguments[at : at + CALL_PIECE]}
+            yield {"tool_calls": [{"index": index, "function": piece}]}
 
 
 def _texts(tokens: Tokens, body: Body) -> list[str]:

@@ -17,13 +17,14 @@ ROOT = Path(__file__).parents[1]
 class Served:
     """A gateway at one address, with its token in one file, however many processes serve it one after the other."""
 
-    def __init__(self, folder: Path, model: str = "offline") -> None:
+    def __init__(self, folder: Path, model: str = "offline", *options: str) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
         self.url = f"ws://127.0.0.1:{self.port}"
         self.token_file = folder / "token"
         self._model = model
+        self._options = options
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Served:
@@ -37,7 +38,15 @@ class Served:
 
     def start(self) -> None:
         """Serve, and return when it listens."""
-        options = ["--port", str(self.port), "--model", self._model, "--token-file", str(self.token_file)]
+        options = [
+            "--port",
+            str(self.port),
+            "--model",
+            self._model,
+            "--token-file",
+            str(self.token_file),
+            *self._options,
+        ]
         command = [sys.executable, "-m", "openclaw_nb.cli", "serve", *options]
         path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
         env = {key: value for key, value in os.environ.items() if not key.startswith("OPENCLAW_")}

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from openclaw_nb import Gateway, OpenClawAgent, OpenClawClient, Runtime
-from openclaw_nb.errors import ConfigError
+from openclaw_nb import Gateway, OpenClawAgent, OpenClawClient, Runtime, health
+from openclaw_nb.errors import ConfigError, ModelError, OpenClawError, SnapshotError
 from openclaw_nb.models.base import ModelEvent, ModelRequest, TextDelta
+from openclaw_nb.run import Delta, Result
 
 
 class Echo:
@@ -103,3 +105,195 @@ def test_without_streaming_the_text_comes_in_one_piece() -> None:
     agent = OpenClawAgent("still", model=words)
     agent.set_streaming(False)
     assert list(agent.analyze("q")) == ["a b c d e f "]
+
+
+# -- snapshots -------------------------------------------------------------------------------------
+
+
+class Fragile:
+    """A Model that says "one two three " in pieces and fails after two of them as long as it is ``broken``."""
+
+    name = "fragile"
+
+    def __init__(self, code: str | None = None) -> None:
+        self.broken = True
+        self.code = code
+        self.asked: list[tuple[str, ...]] = []
+
+    async def stream(self, request: ModelRequest) -> AsyncIterator[ModelEvent]:
+        self.asked.append(tuple(message["content"] for message in request.messages))
+        for count, piece in enumerate(("one ", "two ", "three ")):
+            if count == 2 and self.broken:
+                raise ModelError("the model broke", code=self.code)
+            yield TextDelta(piece)
+            await asyncio.sleep(0)
+
+
+def test_the_second_step_of_the_document() -> None:
+    """Restored by hand, in the document's own lines."""
+    agent = OpenClawAgent("fragile", model=(model := Fragile()))
+    task = "count"
+
+    async def document() -> Result:
+        try:
+            await agent.execute(task)
+        except OpenClawError:
+            model.broken = False
+            # restore from the last snapshot
+            snapshot = await agent.load_snapshot()
+            return await agent.resume_from(snapshot)
+        raise AssertionError("it did not fail")
+
+    result = asyncio.run(document())
+    assert result == "one two three "
+    assert model.asked == [("count",)] * 2
+    assert agent.analyze("more").result(10) == "one two three "
+    assert model.asked[-1] == ("count", "one two three ", "more"), "the failed attempt is no part of the session"
+
+
+def test_a_run_that_came_to_its_end_is_answered_from_memory() -> None:
+    agent = OpenClawAgent("fragile", model=(model := Fragile()))
+    model.broken = False
+    first = agent.analyze("first", "complex").result(10)
+    agent.analyze("second").result(10)
+    assert first.snapshot is not None
+    again = agent.resume_from(first.snapshot)
+    assert (again.result(10), again.level, again.level_reason) == ("one two three ", 3, "resumed")
+    assert len(model.asked) == 2, "no model was asked"
+    agent.analyze("third").result(10)
+    assert model.asked[-1] == ("first", "one two three ", "third"), "the session stands there now"
+    other = OpenClawAgent("fragile", model=model)
+    other.session = "other"
+    assert other.resume_from(first.snapshot).result(10) == "one two three "
+    assert len(model.asked) == 3, "nor was it for another session"
+    other.analyze("fourth").result(10)
+    assert model.asked[-1] == ("first", "one two three ", "fourth")
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_isolated(stopped: bool) -> None:
+    agent = OpenClawAgent("fragile", model=(model := Fragile()), budget=1.0)
+    model.broken = False
+    before = agent.analyze("first").result(10).snapshot
+    model.broken = True
+    run = agent.execute("count", use_snapshot=True)
+    if stopped:
+        run.subscribe(lambda event: run.cancel() if isinstance(event, Delta) else None)
+        run.cancel()
+    with contextlib.suppress(ModelError):
+        run.result(10)
+    memory = Runtime.shared().memory
+    head = memory.head("main")
+    assert head is not None
+    assert head.id == before, "the session stands where it did"
+    model.broken = False
+    assert agent.analyze("second").result(10) == "one two three "
+    assert model.asked[-1] == ("first", "one two three ", "second")
+
+
+def test_isolated_and_taken_up_again() -> None:
+    agent = OpenClawAgent("fragile", model=(model := Fragile()))
+    with pytest.raises(ModelError) as failure:
+        agent.execute("count", use_snapshot=True).result(10)
+    assert Runtime.shared().memory.head("main") is None, "it had not begun"
+    attempt = failure.value.partial
+    assert attempt is not None
+    assert (attempt, attempt.snapshot is not None) == ("one two ", True)
+    model.broken = False
+    run = agent.resume_from(str(attempt.snapshot))
+    assert run.id == attempt.run_id
+    assert run.result(10) == "one two three "
+
+
+def test_isolated_and_well() -> None:
+    agent = OpenClawAgent("fragile", model=(model := Fragile()))
+    model.broken = False
+    result = agent.execute("count", use_snapshot=True).result(10)
+    head = Runtime.shared().memory.head("main")
+    assert head is not None
+    assert head.id == result.snapshot
+
+
+def test_snapshots_that_are_none() -> None:
+    agent = OpenClawAgent("empty", model=Echo())
+    with pytest.raises(SnapshotError, match="session 'main' has no snapshot yet"):
+        asyncio.run(agent.load_snapshot())
+    with pytest.raises(SnapshotError):
+        agent.resume_from("nonsense")
+    named = Runtime.shared().memory.keep("main", "start")
+    assert asyncio.run(agent.load_snapshot("start")).id == named.id
+    with pytest.raises(ConfigError, match="nothing was asked in snapshot"):
+        agent.resume_from(named)
+
+
+def test_how_often_they_are_taken() -> None:
+    with pytest.raises(ConfigError, match="snapshot_interval is a number of seconds above 0, not 0"):
+        OpenClawAgent(snapshot_interval=0)
+    agent = OpenClawAgent("often", model=Echo(), snapshot_interval=0.5)
+    never = OpenClawAgent("never", snapshot=False)
+    specs = Runtime.shared()._engine._agents
+    assert (specs[agent._id].snapshot, specs[agent._id].snapshot_interval) == (True, 0.5)
+    assert specs[never._id].snapshot is False
+    assert specs["main"].snapshot is True
+
+
+def test_a_gateway_elsewhere_keeps_its_sessions_itself() -> None:
+    async def work() -> None:
+        async with Gateway(model=Echo()) as gateway, OpenClawClient(token=gateway.token) as client:
+            await client.connect(gateway.url)
+            with pytest.raises(ConfigError, match="keeps its sessions itself"):
+                OpenClawAgent(client=client, snapshot=False)
+            agent = OpenClawAgent(client=client)
+            for call in (agent.load_snapshot(), asyncio.to_thread(agent.resume_from, "x")):
+                with pytest.raises(ConfigError, match="keeps its sessions itself; its snapshots are not here"):
+                    await call
+            assert await agent.execute("q") == "q|2||1"
+
+    asyncio.run(work())
+
+
+# -- unstable --------------------------------------------------------------------------------------
+
+
+def test_the_third_step_of_the_document(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Simpler by hand, in the document's own lines; and by itself, with no line at all."""
+    monkeypatch.setattr(health, "HOLD", 0.0)
+    agent = OpenClawAgent("fragile", model=(model := Fragile()), reasoning_level=3)
+    for i in range(health.ERRORS):
+        assert not agent.is_unstable()
+        with pytest.raises(ModelError):
+            agent.analyze("count", session=f"{i}").result(10)
+
+    if agent.is_unstable():
+        # degrade to static reasoning
+        agent.set_reasoning_level(1)
+        agent.set_streaming(False)
+
+    assert (agent.reasoning_level, agent.client.streaming) == (1, False)
+    agent.set_reasoning_level(3)
+    agent.set_streaming(True)
+    model.broken = False
+    for _ in range(health.GOOD):
+        run = agent.analyze("count")
+        assert list(run) == ["one two three "]
+        assert (run.level, run.level_reason) == (1, "unstable: 3 errors in the last minute")
+    assert not agent.is_unstable()
+    run = agent.analyze("count")
+    run.result(10)
+    assert (run.level, run.level_reason) == (3, "calm again")
+
+
+# -- within a run ----------------------------------------------------------------------------------
+
+
+def test_what_a_run_asks_in_its_own_session_works_in_a_branch_of_it() -> None:
+    """It would wait for itself otherwise."""
+    helper = OpenClawAgent("helper", model=Echo())
+
+    async def asks(prompt: str) -> AsyncIterator[str]:
+        answer = await helper.analyze("and you?")
+        yield f"{answer} in {answer.session}"
+
+    asking = OpenClawAgent("asking", model=asks)
+    assert asking.analyze("who?").result(10) == "and you?|2||1 in main-2"
+    assert helper.analyze("again").result(10).session == "main"

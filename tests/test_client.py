@@ -293,7 +293,7 @@ async def test_facts_of_a_result() -> None:
         result = await client.send("go", level=4, session="s", level_reason="by hand")
         assert (result.level, result.session, result.model) == (4, "s", "Counted")
         assert (result.usage.output_tokens, result.usage.estimated) == (2, True)
-        head = gateway.engine.store.head("s")
+        head = gateway.engine.memory.store.head("s")
         assert head is not None
         assert result.snapshot == head.id
         assert result.first_token is not None
@@ -433,7 +433,7 @@ async def test_events(caplog: pytest.LogCaptureFixture) -> None:
     place: contextvars.ContextVar[str] = contextvars.ContextVar("place", default="nowhere")
     tokens: list[str] = []
     async with serving(Counted("one ", "two"), token_batch_size=1) as (_, client):
-        with pytest.raises(ConfigError, match="there is no event 'tokens'; there are error, gap, reconnect"):
+        with pytest.raises(ConfigError, match="there is no event 'tokens'; there are degrade, error, gap, reconnect"):
             client.on("tokens", print)
         place.set("the cell that asked")
         client.on("token", lambda text: 1 / 0)

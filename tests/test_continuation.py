@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openclaw_nb.client import OpenClawClient
-from openclaw_nb.continuation import go_on
+from openclaw_nb.continuation import go_on, how_it_goes_on
 from openclaw_nb.engine import Engine, Turn
 from openclaw_nb.errors import RunError
 from openclaw_nb.gateway import Gateway
@@ -76,13 +76,14 @@ def test_a_model_that_says_the_same_goes_on_at_the_exact_character(pieces: list[
     assert len(model.asked) == model.closed == 1
 
 
-@pytest.mark.parametrize("second", [["one ", "three"], ["one"], [], ["on", "x"], ["something else"]])
 @asynchronous
-async def test_one_that_says_something_else_is_asked_to_go_on(second: list[str]) -> None:
-    model = GoesOn(second, ["three"])
+async def test_one_that_can_go_on_is_not_asked_for_what_is_here() -> None:
+    model = GoesOn(["three"])
     assert text(await said_after(model, "one two ")) == "three"
-    assert [request.instructions for request in model.asked] == ["", "after one two "]
-    assert model.closed == 2
+    assert [request.instructions for request in model.asked] == ["after one two "]
+    assert model.closed == 1
+    assert how_it_goes_on(model, 8) == "gone on from character 8"
+    assert how_it_goes_on(Answers([]), 8).endswith("character 8; answers had to be asked for all of it again")
 
 
 @asynchronous

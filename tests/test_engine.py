@@ -58,8 +58,11 @@ async def play_turn(engine: Engine, turn: Turn) -> list[ModelEvent]:
 
 
 def kept(engine: Engine, session: str = "main") -> list[dict[str, Any]]:
-    head = engine.store.head(session)
-    return head.state["messages"] if head else []
+    """What the session keeps, without the facts of each answer."""
+    return [
+        {key: value for key, value in message.items() if key not in {"cost", "level", "model", "tokens"}}
+        for message in engine.messages(session)
+    ]
 
 
 @asynchronous
@@ -70,7 +73,7 @@ async def test_a_turn() -> None:
     assert await play_turn(engine, turn) == [ThinkingDelta("hm"), TextDelta("one "), TextDelta("two")]
     assert turn.outcome.usage == Usage(3, 2)
     assert turn.outcome.model == "scripted"
-    head = engine.store.head("main")
+    head = engine.memory.store.head("main")
     assert head is not None
     assert turn.outcome.snapshot == head.id
     pair = [{"role": "user", "content": "question"}, {"role": "assistant", "content": "one two", "run": "k"}]
@@ -152,7 +155,7 @@ async def test_a_stopped_turn_leaves_a_clean_pair() -> None:
 async def test_a_turn_reads_its_session_once_and_writes_it_once() -> None:
     engine = new_engine(says("one"))
     statements: list[str] = []
-    with engine.store._database.transaction("the statements") as db:
+    with engine.memory.store._database.transaction("the statements") as db:
         db.set_trace_callback(statements.append)
     for id in ("k", "k2"):
         await play_turn(engine, Turn(id, "q"))
@@ -205,7 +208,7 @@ async def test_where_nothing_came_nothing_is_kept(events: list[Any]) -> None:
 @asynchronous
 async def test_a_store_that_cannot_keep_it_says_so() -> None:
     engine = new_engine(says("one"))
-    engine.store.close()
+    engine.memory.store.close()
     with pytest.raises(SnapshotError):
         await play_turn(engine, Turn("k", "q"))
 

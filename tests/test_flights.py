@@ -6,8 +6,19 @@ from typing import Any
 
 import pytest
 
-from openclaw_nb.errors import ConnectionLost, ModelError, RunError, RunTimeout
-from openclaw_nb.flights import Flight, answer_of, failed, last_answer, lost, read_end
+from openclaw_nb.errors import ConfigError, ConnectionLost, ModelError, RunError, RunTimeout
+from openclaw_nb.flights import (
+    DELAY,
+    Flight,
+    Restore,
+    answer_of,
+    check_sendable,
+    failed,
+    last_answer,
+    lost,
+    read_end,
+)
+from openclaw_nb.protocol.session import RunCursor
 from openclaw_nb.run import Delta, End, Run, State, Status, Usage
 
 
@@ -42,7 +53,7 @@ def test_reached_ends_the_reconnecting() -> None:
 def test_a_limit_reached_is_a_failure_and_one_missed_is_none() -> None:
     flight = new_flight(timeout=1.5)
     flight.timed_out = True
-    flight.end(End(Status.STOPPED))
+    assert flight.end(End(Status.STOPPED)).status is Status.FAILED
     with pytest.raises(RunTimeout, match=r"time limit of 1\.5 s"):
         flight.run.result()
     flight = new_flight(timeout=1.5)
@@ -131,3 +142,65 @@ ANSWER = {"role": "assistant", "content": [{"type": "text", "text": "a"}], "runI
 def test_the_answer_of_a_run(messages: Any, answer: tuple[str, str] | None) -> None:
     assert answer_of("r", {"messages": messages}) == answer
     assert answer_of("r", messages) is None
+
+
+UNAVAILABLE = ModelError("m", code="MODEL_UNAVAILABLE")
+
+
+def test_pauses_before_a_restore() -> None:
+    restore = Restore()
+    for attempt, longest in ((1, DELAY), (2, 2 * DELAY)):
+        for _ in range(100):
+            assert longest / 2 <= (restore.pause(UNAVAILABLE, attempt) or 0) <= longest
+    assert restore.pause(UNAVAILABLE, 3) is None
+    assert Restore(0).pause(UNAVAILABLE, 1) is None
+    assert restore.pause(None, 1) is None
+    assert restore.pause(ModelError("m"), 1) is None
+    assert restore.pause(RunError("stopped", code="GATEWAY_STOPPED"), 1) is not None
+
+
+@pytest.mark.parametrize(("milliseconds", "pause"), [(7_500, 7.5), (20_000.0, 20.0), (20_001, None), (2**52, None)])
+def test_a_provider_that_asks_to_be_left_alone(milliseconds: float, pause: float | None) -> None:
+    end = read_end("error", {"errorCode": "MODEL_UNAVAILABLE", "retryAfterMs": milliseconds})
+    assert Restore().pause(end.error, 1) == pause
+
+
+@pytest.mark.parametrize("nonsense", ["soon", None, True, -1, 2**53, 10**400, float("nan"), float("inf"), [1]])
+def test_a_wait_that_is_none(nonsense: Any) -> None:
+    end = read_end("error", {"errorCode": "MODEL_UNAVAILABLE", "retryAfterMs": nonsense})
+    assert isinstance(end.error, ModelError)
+    assert end.error.retry_after == 0
+
+
+def test_where_it_stands() -> None:
+    for streaming in (True, False):
+        flight = new_flight(streaming=streaming)
+        assert flight.cursor() == RunCursor()
+        flight.take(Delta(0, "aé", 1))
+        flight.take(Delta(2, "b", 5))
+        assert flight.cursor() == RunCursor(3, 5, {}, "aéb")
+
+
+def test_the_session_it_ended_in() -> None:
+    flight = Flight(Run("r"), {"sessionKey": "agent:main:main"}, streaming=True, timeout=None)
+    assert not flight.beside
+    beside = Flight(Run("r"), {}, streaming=True, timeout=None, session={"busy": "branch"})
+    assert beside.beside
+    beside.went_to("main-2")
+    assert (beside.run.session, beside.run.branch_of) == ("main-2", "main")
+
+
+@pytest.mark.parametrize(
+    "session", ["other", "main", "main-2\x1b[31m", "main-x", "main-" + "2" * 1_000, "", None, 5, ["main-2"]]
+)
+def test_a_session_that_is_no_branch_of_it(session: object) -> None:
+    flight = Flight(Run("r"), {"sessionKey": "agent:main:main"}, streaming=True, timeout=None)
+    flight.went_to(session)
+    assert (flight.run.session, flight.run.branch_of) == ("main", "")
+
+
+@pytest.mark.parametrize("params", [{"message": b"bytes"}, {"message": None}, {"message": "go", "base": object()}])
+def test_what_cannot_be_sent(params: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError):
+        check_sendable(params)
+    check_sendable({"message": "go\ud800"})

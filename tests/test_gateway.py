@@ -71,7 +71,7 @@ async def test_frame_seq_is_contiguous() -> None:
 @asynchronous
 async def test_abort_by_run_and_by_session() -> None:
     async with Gateway(model=Counted("one ", until=asyncio.Event())) as gateway, let_in(gateway) as raw:
-        for key, session in (("a", "main"), ("b", "agent:main:main"), ("c", "other")):
+        for key, session in (("a", "main"), ("b", "agent:main:second"), ("c", "other")):
             await send(raw, key, session)
             await raw.event("chat", runId=key, state="delta")
         assert (await raw.ask("chat.abort", sessionKey="main", runId="c"))["payload"]["runIds"] == []
@@ -81,8 +81,8 @@ async def test_abort_by_run_and_by_session() -> None:
         ended = await raw.event("chat", runId="a", state="aborted")
         assert ended["stopReason"] == "rpc"
         assert ended["message"]["content"][0]["text"] == "one "
-        assert (await raw.ask("chat.abort", sessionKey="main"))["payload"]["runIds"] == ["b"]
-        assert not (await raw.ask("chat.abort", sessionKey="main"))["payload"]["aborted"]
+        assert (await raw.ask("chat.abort", sessionKey="second"))["payload"]["runIds"] == ["b"]
+        assert not (await raw.ask("chat.abort", sessionKey="second"))["payload"]["aborted"]
         assert (await raw.ask("chat.abort", sessionKey="agent:main:other"))["payload"]["runIds"] == ["c"]
 
 

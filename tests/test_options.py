@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from openclaw_nb.errors import ConfigError
-from openclaw_nb.options import OPTIONS, CellOptions, parse
+from openclaw_nb.options import LIMITS, OPTIONS, CellOptions, parse, read, title
 
 
 def test_nothing_chosen() -> None:
@@ -15,6 +15,8 @@ def test_nothing_chosen() -> None:
 def test_all_of_them() -> None:
     line = "--level 3 --model m --to agent://local --session 'a b' --into x --budget 0.5 --timeout=2 --bg --plain"
     assert parse(line) == CellOptions(3, "m", "agent://local", "a b", "x", 0.5, 2.0, True, True)
+    line = "--from before --busy branch --vars 'a, b,a'"
+    assert parse(line) == CellOptions(base="before", busy="branch", vars=("a", "b"))
 
 
 @pytest.mark.parametrize(("text", "level"), [("auto", "auto"), ("1", 1), ("deep", 3), ("'4 ultra'", 4)])
@@ -39,6 +41,11 @@ def test_levels(text: str, level: object) -> None:
         ("--to http://x", "is no address of an agent"),
         ("--to ws://1.2.3.4:5", "would send the token in clear"),
         ("--session ''", "1 to 100 printable characters"),
+        ("--busy later", "--busy: 'later' is neither wait nor branch"),
+        ("--vars a,,b", "'' is no name for a variable"),
+        ("--vars a,_b", "--vars: '_b' is private by its underscore"),
+        ("--from ' '", "1 to 100 printable characters"),
+        ("--from", "--from needs a value: --from SNAPSHOT"),
         ("what is this", "'what' is no option; the prompt goes on the lines below"),
         ("--model 'open", "the line cannot be read: no closing quotation"),
     ],
@@ -48,6 +55,18 @@ def test_mistakes(line: str, words: str) -> None:
         parse(line)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_commands_take_options_among_other_words() -> None:
+    assert read(["a", "--mb", "5", "b", "--days=2"], LIMITS) == ({"mb": 5.0, "days": 2.0}, ["a", "b"])
+    with pytest.raises(ConfigError, match=r"there is no option --day; did you mean --days\?"):
+        read(["--day", "3"], LIMITS)
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\nb", "\x1b[2J", "\u202e", "\ud800", "x" * 101])
+def test_names_that_cannot_be_shown(name: str) -> None:
+    with pytest.raises(ConfigError, match="a snapshot's name has 1 to 100 printable characters"):
+        title(name, "snapshot")
 
 
 def test_every_option_says_what_it_does() -> None:

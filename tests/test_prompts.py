@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from openclaw_nb.errors import ConfigError
 from openclaw_nb.prompts import Data, Prompt, fence_for, fill, parse
+from openclaw_nb.secret import Secret
 
 
 @pytest.fixture
@@ -350,6 +351,24 @@ def test_secrets_stay_masked() -> None:
         del os.environ["OPENCLAW_NB_TEST_SECRET"]
     assert "planted" not in prompt
     assert "OPENCLAW_NB_TEST_SECRET" in prompt
+
+
+def test_secrets_go_in_as_their_references(monkeypatch: pytest.MonkeyPatch) -> None:
+    key = "k3y-'quoted'-0123456789"
+    monkeypatch.setenv("OPENCLAW_NB_TEST_KEY", key)
+    token = Secret("env:OPENCLAW_NB_TEST_KEY")
+    space: dict[str, Any] = {
+        "token": token, "cfg": {"key": token, "value": key}, "table": pd.DataFrame({"a": [token, key]}), "key": key,
+        "array": np.array([key, "x"]), "row": (key, [token]), "long": "x" * 19_980 + key, "item": ["x" * 280 + key],
+        "wide": pd.Series(["x" * 20 + key]), "raw": key.encode(), "error": ValueError(key), "url": f"https://u:{key}@h/",
+    }  # fmt: skip
+    for path in [*space, "cfg['key']", "cfg['value']", "row[0]", "row[1]"]:
+        prompt = fill(f"{{{path}}}", space)
+        assert "0123" not in prompt
+        assert "k3y" not in prompt
+        assert re.search(r"env:OPENCLAW_NB_TEST_KEY|env:OPENCL|\*\*\*@h|xx…", prompt), prompt
+    assert parse(fill("{token}", space)).data == (Data("token", "Secret", "24", "env:OPENCLAW_NB_TEST_KEY"),)
+    assert fill(f"as typed: {key} {{missing}}", space) == f"as typed: {key} {{missing}}"
 
 
 def test_the_same_twice(sales: pd.DataFrame) -> None:

@@ -4,6 +4,7 @@ import { Announcer } from "./lib/announce";
 import { Answer } from "./lib/answer";
 import { Lag } from "./lib/lag";
 import type { Model } from "./lib/model";
+import { installStyle } from "./lib/style";
 import { View } from "./lib/view";
 
 declare const __CSS__: string;
@@ -59,7 +60,7 @@ export function attach(model: Model, early: unknown[] = []) {
   }
 
   function render(el: HTMLElement): () => void {
-    installStyle();
+    installStyle("ocnb-style", __CSS__);
     const view = new View(String(model.get("into") ?? ""), stop);
     views.add(view);
     el.append(view.root);
@@ -99,11 +100,4 @@ function keeper(el: HTMLElement, root: HTMLElement): () => void {
     // JupyterLab hides the place of a widget that is gone.
     setTimeout(() => place?.classList.remove("lm-mod-hidden"));
   };
-}
-
-function installStyle(): void {
-  const id = "ocnb-style";
-  const style = document.getElementById(id) ?? document.head.appendChild(document.createElement("style"));
-  style.id = id;
-  if (style.textContent !== __CSS__) style.textContent = __CSS__;
 }

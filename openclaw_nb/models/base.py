@@ -4,34 +4,78 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypedDict, runtime_checkable
+from typing import Any, Literal, NotRequired, Protocol, TypedDict, runtime_checkable
 
 from msgspec import Struct
 
 from ..run import Usage
 
-__all__ = ["Closable", "Continuing", "Message", "Model", "ModelEvent", "ModelRequest", "TextDelta", "ThinkingDelta"]
+__all__ = [
+    "AskedCall",
+    "Closable",
+    "Continuing",
+    "Message",
+    "Model",
+    "ModelEvent",
+    "ModelRequest",
+    "StepDelta",
+    "TextDelta",
+    "ThinkingDelta",
+    "ToolCall",
+    "ToolDefinition",
+]
+
+
+class AskedCall(TypedDict):
+    """One tool call in the message of the model that asked for it; `ToolCall` says what the fields are."""
+
+    key: str
+    name: str
+    arguments: dict[str, Any] | str
+    extra: NotRequired[dict[str, Any]]
 
 
 class Message(TypedDict):
-    """One turn of a conversation, as plain data: it is what the snapshot store keeps."""
+    """One turn of a conversation, as plain data: it is what the snapshot store keeps.
 
-    role: Literal["user", "assistant"]
+    An assistant's message may have ``calls``; each is answered by a later message of the role "tool", which has the
+    call's ``key``, the tool's ``name``, and in ``content`` what it gave.
+    """
+
+    role: Literal["user", "assistant", "tool"]
     content: str
+    calls: NotRequired[list[AskedCall]]
+    key: NotRequired[str]
+    name: NotRequired[str]
+
+
+class ToolDefinition(Struct, frozen=True):
+    """A tool as a model is told of it; ``schema`` is the JSON schema of an object, its arguments."""
+
+    name: str
+    description: str
+    schema: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """One call of a model: the messages, oldest first, the last one from the user; level 1-4."""
+    """One call of a model: the messages, oldest first, and the tools it may ask for; level 1-4.
+
+    ``again`` says that a client asks once more after a failure and will go on to: a model need not try again inside.
+    The last message is the user's, or what a tool gave to a call that the model asked for in answer to it.
+    """
 
     messages: tuple[Message, ...]
     instructions: str = ""
     level: int = 2
+    tools: tuple[ToolDefinition, ...] = ()
+    again: bool = False
 
     @property
     def prompt(self) -> str:
-        """The last message's text."""
-        return self.messages[-1]["content"]
+        """The text of the user's last message."""
+        asked = (message["content"] for message in reversed(self.messages) if message["role"] == "user")
+        return next(asked, self.messages[-1]["content"])
 
 
 class TextDelta(Struct, frozen=True, gc=False):  # a seventh of a dataclass's time: one is made for every token
@@ -48,7 +92,31 @@ class ThinkingDelta(Struct, frozen=True, gc=False):
     tokens: int = 1
 
 
-ModelEvent = TextDelta | ThinkingDelta | Usage
+class ToolCall(Struct, frozen=True):
+    """A call of a tool, asked for by the model, which then ends its stream and is asked again with what it gave.
+
+    ``arguments`` are as the model wrote them: by name, or its text where that is no JSON object. ``key`` names the
+    call for good and is given by who runs it: a model leaves it empty. ``extra`` is plain data that the model's
+    provider wants to have back with the message, such as its signed thoughts.
+    """
+
+    key: str
+    name: str
+    arguments: dict[str, Any] | str
+    extra: dict[str, Any] | None = None
+
+
+class StepDelta(Struct, frozen=True, gc=False):
+    """More of a step on the way to the answer that is no thought, such as a tool call; ``seconds`` once it is over."""
+
+    key: str
+    title: str
+    text: str = ""
+    tokens: int = 0
+    seconds: float | None = None
+
+
+ModelEvent = TextDelta | ThinkingDelta | StepDelta | ToolCall | Usage
 
 
 @runtime_checkable
@@ -71,7 +139,8 @@ class Model(Protocol):
     """Anything that streams: ``name`` says what it is, ``stream`` yields deltas and, at the end, a Usage.
 
     ``stream`` keeps no state between calls, and closing its iterator closes the model's own stream. It
-    raises ModelError, with one sentence, for whatever goes wrong on the way.
+    raises ModelError, with one sentence, for whatever goes wrong on the way. A model that yielded a ToolCall is
+    asked again, with the calls and what they gave as further messages.
     """
 
     name: str

@@ -18,6 +18,9 @@ OPTIONS: dict[str, tuple[str, str]] = {
     "timeout": ("--timeout S", "stop after this many seconds; what came is kept"),
     "bg": ("--bg", "give the cell back at once with a `Run`; the answer streams on beneath it"),
     "plain": ("--plain", "plain text in place of the live view"),
+    "vars": ("--vars A,B", "variables of the notebook to keep with the snapshot after it"),
+    "from": ("--from SNAPSHOT|SESSION", "begin the session there, as a branch"),
+    "busy": ("--busy wait|branch", "while another run is at work in the session: wait for it, or work beside it"),
 }
 
 SUBCOMMANDS: dict[str, tuple[str, str]] = {
@@ -27,7 +30,13 @@ SUBCOMMANDS: dict[str, tuple[str, str]] = {
     "runs": ("runs", "list the runs of this kernel"),
     "cancel": ("cancel [RUN]", "stop one run, or all of them"),
     "wait": ("wait", "wait until the runs in the background have ended"),
-    "sessions": ("sessions", "list the conversations"),
+    "sessions": ("sessions", "list the conversations, and what an earlier kernel left"),
+    "snapshot": ("snapshot NAME", "keep this state under a name, with variables by `--vars A,B`"),
+    "snapshots": ("snapshots", "show all that is kept, as a timeline"),
+    "restore": ("restore [ID|NAME]", "go back to a state, or to where an earlier kernel was; a cut run goes on"),
+    "branch": ("branch NEW [ID|NAME|SESSION]", "begin another session at a state"),
+    "compare": ("compare A B", "put two sessions or snapshots side by side"),
+    "keep": ("keep [data|beside|memory|FOLDER]", "say where snapshots lie, or change it"),
     "nested": ("nested on|off", "allow `asyncio.run()` in cells, or no longer"),
     "doctor": ("doctor", "check the installation and the connection, and say what to do"),
     "help": ("help", "show all of this"),
@@ -55,6 +64,10 @@ HOW_TO: tuple[tuple[str, str], ...] = (
     (r"\b(?:background|not block|without blocking|several (?:runs|cells))\b", (
         "`%%openclaw --bg` gives the cell back at once. `%openclaw runs` lists what is at work, `%openclaw wait` waits "
         "for it, `%openclaw cancel [RUN]` stops it.")),
+    (r"\b(?:snapshots?|restore|go back|undo|branch|crash(?:ed)?|kernel (?:died|restart(?:ed)?))\b", (
+        "Every turn is kept as a snapshot. `%openclaw snapshot NAME` names a state, `%openclaw restore NAME` goes back "
+        "to it, `%openclaw branch NEW NAME` begins another session there, `%openclaw snapshots` shows them all. After "
+        "a crash `%openclaw restore` brings the conversation back and goes on with the answer that was cut.")),
     (r"\b(?:sessions?|conversations?|start over|forget)\b", (
         "A session is one conversation with a memory; it is `main` where you name none. `--session S` uses another one "
         "and `%openclaw sessions` lists them.")),

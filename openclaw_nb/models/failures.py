@@ -22,14 +22,17 @@ from pydantic_ai.exceptions import (
     UserError,
 )
 
-from ..errors import one_line
+from ..errors import ModelError, one_line
 
-__all__ = ["Endpoint", "is_loopback", "pause", "scrub"]
+__all__ = ["ATTEMPTS", "Endpoint", "is_loopback", "pause", "scrub"]
 
 LONGEST_REASON = 200
 """Characters of a provider's own words that are passed on."""
 
 ATTEMPTS = 4
+LONGEST_WAIT = 86_400.0
+"""Seconds that a provider is believed to want to be left alone for, at most."""
+
 PATIENCE = 20.0
 """Seconds from the first attempt within which the last one starts."""
 
@@ -73,6 +76,15 @@ class Endpoint:
     @property
     def local(self) -> bool:
         return is_loopback(_parts(self.url)[0])
+
+    def failure(self, error: Exception, *, begun: bool) -> ModelError:
+        """What its run ends with; ``begun`` says that part of the answer had come."""
+        # Silence before an answer may be thought, and no second call would be quicker; in mid-answer it is a fault.
+        may_pass = _passing(error) or (begun and isinstance(error, ModelTimeoutError))
+        code = "MODEL_UNAVAILABLE" if may_pass else None
+        failure = ModelError(self.sentence(error, begun=begun), code=code)
+        failure.retry_after = min(max(0.0, _asked_for(error) or 0.0), LONGEST_WAIT)
+        return failure
 
     def sentence(self, error: Exception, *, begun: bool) -> str:
         """One sentence for people; ``begun`` says that part of the answer had come."""
@@ -120,10 +132,15 @@ def pause(error: Exception, attempt: int, elapsed: float, *, local: bool) -> flo
     """
     if attempt >= ATTEMPTS or not _passing(error):
         return None
-    asked = error.retry_after if isinstance(error, ModelAPIError) else None
+    asked = _asked_for(error)
     base = 0.1 if local and isinstance(error, ModelConnectionError) else 0.3
     seconds = asked if asked is not None else base * 2 ** (attempt - 1) * random.uniform(0.75, 1.25)  # noqa: S311
     return max(0.0, seconds) if elapsed + seconds <= PATIENCE else None
+
+
+def _asked_for(error: Exception) -> float | None:
+    """Seconds that a provider asked to be left alone for."""
+    return error.retry_after if isinstance(error, ModelAPIError) else None
 
 
 def _passing(error: Exception) -> bool:

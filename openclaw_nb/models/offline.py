@@ -13,6 +13,7 @@ from ..run import Usage
 from .base import ModelEvent, ModelRequest, TextDelta, ThinkingDelta
 from .question import Question, Workspace
 from .skills import Answer, answer
+from .tool_use import next_use
 
 __all__ = ["OfflineModel", "Workspace"]
 
@@ -51,14 +52,24 @@ class OfflineModel:
         return cls(number, workspace)
 
     async def stream(self, request: ModelRequest) -> AsyncIterator[ModelEvent]:
-        """The answer in pieces of about a word, at the model's rate; at level 3 and 4 a plan comes first."""
-        question = Question.of(request.messages, self._workspace)
-        reply = answer(question)
-        plan = _plan(question, reply) if request.level >= 3 else ""
+        """The answer in pieces of about a word, at the model's rate; at level 3 and 4 a plan comes first.
+
+        Where the prompt says ``use NAME(…)`` of a tool that is there, the call is asked for.
+        """
+        asked = [message for message in request.messages if message["role"] != "tool"]
+        while asked and asked[-1].get("calls"):
+            asked.pop()
+        question = Question.of(asked, self._workspace)
+        use = next_use(question, request)
+        reply = Answer(use.text, ("a tool",)) if use else answer(question)
+        first = request.messages[-1:] == tuple(asked[-1:])
+        plan = _plan(question, reply) if request.level >= 3 and first else ""
         events: list[ModelEvent] = [ThinkingDelta(piece) for piece in _tokens(plan)]
         events += [TextDelta(piece) for piece in _tokens(reply.text)]
         async for event in self._paced(events):
             yield event
+        if use and use.call:
+            yield use.call
         said = (request.instructions, *(message["content"] for message in request.messages))
         yield Usage(sum(_count(text) for text in said), len(events))
 

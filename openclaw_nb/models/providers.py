@@ -14,10 +14,10 @@ from ..errors import ModelError
 from ..run import Usage
 from .base import Message, ModelEvent, ModelRequest, TextDelta, ThinkingDelta
 from .catalog import Needs, check_provider
+from .transcripts import messages_of, parameters_of, tool_calls
 
 if TYPE_CHECKING:
     import httpx2
-    from pydantic_ai.messages import ModelMessage
     from pydantic_ai.models import Model as Library
     from pydantic_ai.providers import Provider
     from pydantic_ai.settings import ModelSettings, ThinkingLevel
@@ -84,12 +84,12 @@ class ProviderModel:
         return f"ProviderModel({self.name!r})"
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
-        """Thinking and text as they come and, last, the usage. Asks again only before anything came."""
+        """Thinking and text as they come, then tool calls and the usage. Asks again only before anything came."""
         client = await self._client()
-        from .failures import pause
+        from .failures import ATTEMPTS, pause
 
         clock = asyncio.get_running_loop().time
-        began, attempt, tally = clock(), 0, _Tally()
+        began, attempt, tally = clock(), ATTEMPTS - 1 if request.again else 0, _Tally()
         while True:
             attempt += 1
             try:
@@ -101,11 +101,11 @@ class ProviderModel:
                 raise
             except Exception as error:
                 begun = tally.deltas > 0
-                words = client.endpoint.sentence(error, begun=begun)
+                failure = client.endpoint.failure(error, begun=begun)
                 wait = None if begun else pause(error, attempt, clock() - began, local=client.endpoint.local)
             # Raised outside the handler: the library's error, which carries request and headers, must not hang on it.
             if wait is None:
-                raise ModelError(words)
+                raise failure
             await asyncio.sleep(wait)
 
     def continued(self, request: ModelRequest, partial: str) -> ModelRequest:
@@ -137,7 +137,10 @@ class ProviderModel:
             TextPart: TextDelta, TextPartDelta: TextDelta, ThinkingPart: ThinkingDelta, ThinkingPartDelta: ThinkingDelta
         }  # fmt: skip
         settings = _settings(client.model, request.level, self.timeout)
-        async with model_request_stream(client.model, _messages(request), model_settings=settings) as response:
+        messages, parameters = messages_of(request, self.name), parameters_of(request)
+        async with model_request_stream(
+            client.model, messages, model_settings=settings, model_request_parameters=parameters
+        ) as response:
             async for event in response:
                 if isinstance(event, PartDeltaEvent):
                     make, text = makers.get(type(event.delta)), getattr(event.delta, "content_delta", None)
@@ -151,6 +154,8 @@ class ProviderModel:
             answer = response.get()
         if answer.finish_reason == "content_filter":
             raise ModelError(f"{client.endpoint.host} withheld the answer: its content filter refused it")
+        for call in tool_calls(answer, self.name):
+            yield call
         yield _usage(answer.usage, request, tally)
 
     async def _client(self) -> _Client:
@@ -216,21 +221,6 @@ def _settings(model: Library, level: int, timeout: float) -> ModelSettings:
     for name in model.unsupported_settings & {"timeout", "max_retries"}:
         del settings[name]
     return settings
-
-
-def _messages(request: ModelRequest) -> list[ModelMessage]:
-    from pydantic_ai.messages import ModelRequest as Asked
-    from pydantic_ai.messages import ModelResponse, TextPart, UserPromptPart
-
-    messages: list[ModelMessage] = []
-    for message in request.messages:
-        if message["role"] == "user":
-            messages.append(Asked(parts=[UserPromptPart(message["content"])]))
-        elif message["content"]:
-            messages.append(ModelResponse(parts=[TextPart(message["content"])]))
-    if request.instructions and isinstance(messages[-1], Asked):
-        messages[-1].instructions = request.instructions
-    return messages
 
 
 def _usage(reported: RequestUsage, request: ModelRequest, tally: _Tally) -> Usage:

@@ -1,8 +1,9 @@
 """Tapes: answers recorded as JSON Lines, played again with the same text and timing, without any model.
 
 One line is one turn: ``{"prompt": str | null, "deltas": [[seconds, text], …], "thinking": [[seconds, text], …],
-"usage": {"input_tokens": n, "output_tokens": n}}``. Seconds count from the start of the turn; ``prompt`` null or
-left out fits any prompt; only ``deltas`` is needed.
+"calls": [[name, {arguments}], …], "usage": {"input_tokens": n, "output_tokens": n}}``. Seconds count from the start of
+the turn; ``prompt`` null or left out fits any prompt; only ``deltas`` is needed. A model that calls tools is asked
+again: each of its answers is a line of its own, with the same prompt.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 
 from ..errors import ConfigError, ModelError
 from ..run import Usage
-from .base import Model, ModelEvent, ModelRequest, TextDelta, ThinkingDelta
+from .base import Model, ModelEvent, ModelRequest, TextDelta, ThinkingDelta, ToolCall
 
 __all__ = ["Recorder", "TapeModel"]
 
@@ -33,6 +34,7 @@ class _Turn:
     prompt: str | None
     deltas: Timed
     thinking: Timed
+    calls: list[ToolCall]
     usage: Usage
 
 
@@ -53,7 +55,7 @@ class TapeModel:
         return f"TapeModel({str(self._path)!r}, {len(self._left)} turns left)"
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
-        """The recorded deltas at their recorded times, then the recorded usage."""
+        """The recorded deltas at their recorded times, then the recorded calls and usage."""
         turn = self._take(request.prompt)
         loop = asyncio.get_running_loop()
         start = loop.time()
@@ -63,6 +65,8 @@ class TapeModel:
             if (wait := start + seconds - loop.time()) > 0:
                 await asyncio.sleep(wait)
             yield event
+        for call in turn.calls:
+            yield call
         yield turn.usage
 
     def _take(self, prompt: str) -> _Turn:
@@ -102,6 +106,8 @@ class Recorder:
             async for event in events:
                 if isinstance(event, Usage):
                     turn["usage"] = asdict(event)
+                elif isinstance(event, ToolCall):
+                    turn.setdefault("calls", []).append([event.name, event.arguments])
                 else:
                     track = turn["deltas" if isinstance(event, TextDelta) else "thinking"]
                     track.append([round(loop.time() - start, 3), event.text])
@@ -143,13 +149,27 @@ def _turn(number: int, line: bytes) -> _Turn:
     value = json.loads(line)
     if not isinstance(value, dict):
         raise ValueError("a turn is an object")
-    if unknown := value.keys() - {"prompt", "deltas", "thinking", "usage"}:
+    if unknown := value.keys() - {"prompt", "deltas", "thinking", "calls", "usage"}:
         raise ValueError(f"a turn has no {min(unknown)!r}")
     prompt = value.get("prompt")
     if not isinstance(prompt, str | None):
         raise ValueError("prompt is a string or null")
     deltas = _timed("deltas", value.get("deltas"))
-    return _Turn(number, prompt, deltas, _timed("thinking", value.get("thinking") or []), _usage(value, deltas))
+    thinking = _timed("thinking", value.get("thinking") or [])
+    return _Turn(number, prompt, deltas, thinking, _calls(value.get("calls") or []), _usage(value, deltas))
+
+
+def _calls(value: object) -> list[ToolCall]:
+    if not isinstance(value, list):
+        raise ValueError("calls is a list of [name, {arguments}]")
+    calls = []
+    for pair in value:
+        match pair:
+            case [str() as name, dict() | str() as arguments]:
+                calls.append(ToolCall("", name, arguments))
+            case _:
+                raise ValueError("calls has something that is not [name, {arguments}]")
+    return calls
 
 
 def _timed(name: str, value: object) -> Timed:

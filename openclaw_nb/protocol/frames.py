@@ -13,7 +13,7 @@ import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -62,7 +62,7 @@ SCOPES = ("operator.read", "operator.write")
 TICK = 30.0
 """Seconds between the gateway's ticks, as a real one announces them."""
 
-CAPABILITIES = ("nb.offset", "nb.resume", "nb.batch", "nb.model")
+CAPABILITIES = ("nb.offset", "nb.resume", "nb.batch", "nb.model", "nb.session")
 """What our client and our gateway offer each other beyond OpenClaw: deltas with text offsets, `run.resume`,
 a pace for batches, and a model by name in `chat.send`."""
 
@@ -148,6 +148,12 @@ class Partial(_Params):
 
 
 class ChatSend(_Params):
+    """A message. While its session is ``busy`` it waits, or begins a branch; a new session begins from ``base``.
+
+    ``budget`` is the limit in USD that the client keeps; ``retry`` asks a run anew that has failed or was stopped; one
+    that is ``isolated`` leaves its session as it was unless it succeeds.
+    """
+
     session_key: SessionKey
     message: str
     idempotency_key: Name
@@ -158,6 +164,11 @@ class ChatSend(_Params):
     model: str | None = None
     pace: Pace | None = None
     partial: Partial | None = None
+    busy: Literal["wait", "branch"] = "wait"
+    base: Name | None = None
+    budget: Annotated[float, Meta(ge=0)] | None = None
+    retry: bool = False
+    isolated: bool = False
 
 
 class ChatAbort(_Params):

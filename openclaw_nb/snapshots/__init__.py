@@ -1,5 +1,6 @@
 """The snapshot store: every state of every session, kept in one SQLite file."""
 
-from .store import Snapshot, SnapshotDiff, SnapshotStore
+from .snapshot import Snapshot, SnapshotDiff
+from .store import SnapshotStore
 
 __all__ = ["Snapshot", "SnapshotDiff", "SnapshotStore"]

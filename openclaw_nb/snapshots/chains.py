@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from .messages import Log, link
 from .plain import Path, encode, plain, same
-from .records import link
+from .records import Known, Row
 
-__all__ = ["Chain", "Chains", "Logs"]
+__all__ = ["Chain", "Chains", "Recent"]
 
 _RECENT = 8  # conversations remembered, each by references to the strings in it
 
@@ -41,7 +42,7 @@ class Chain:
         """How many messages, from the first, are the same here and there."""
         count = min(len(self.values), len(messages))
         strict: Iterable[int] = range(count)
-        if _equal(self.values[:count], messages[:count]):
+        if _equal(self.values if count == len(self.values) else self.values[:count], messages[:count]):
             strict = (index for index in self.odd if index < count)  # 1 == 1.0 == True, but only a text equals a text
         return next((index for index in strict if not same(self.values[index], messages[index])), count)
 
@@ -86,24 +87,45 @@ class Chains:
         return best
 
 
-class Logs:
-    """The encoded messages of the conversations read last, by hash: what was checked once is not read again.
+class Recent:
+    """What was read or written last: manifests, and by hash the encoded messages of conversations. What was checked
+    once is not read again.
 
     Where another connection changed the file, which may be damage, all is read again. For one thread at a time.
     """
 
     def __init__(self) -> None:
-        self._recent: dict[bytes | None, list[bytes]] = {}
+        self._logs: list[Log] = []
+        self._rows: Known = {}
         self._version = 0
 
-    def take(self, db: sqlite3.Connection, chain: bytes | None) -> list[bytes] | None:
-        """The messages up to that hash, and no memory of them any more; None where they are not known."""
+    def rows(self, db: sqlite3.Connection) -> Known:
+        """The manifests. Asked for first in a transaction, as this is where all is forgotten if it must be."""
         (version,) = db.execute("PRAGMA data_version").fetchone()
         if version != self._version:
-            self._recent, self._version = {}, version
-        return self._recent.pop(chain, None)
+            self._logs, self._rows, self._version = [], {}, version
+        return self._rows
 
-    def keep(self, chain: bytes | None, bodies: list[bytes]) -> None:
-        self._recent[chain] = bodies
-        if len(self._recent) > _RECENT:
-            del self._recent[next(iter(self._recent))]
+    def add(self, row: Row) -> None:
+        if len(self._rows) >= 4 * _RECENT:
+            self._rows.clear()
+        self._rows[row.seq] = self._rows[row.id] = row
+
+    def take(self, chain: bytes | None, length: int) -> Log | None:
+        """The messages up to that hash, for the caller alone: a longer conversation stays remembered, and this one,
+        where it ends there, is not any more. None where they are not known.
+        """
+        index = self._place(chain, length)
+        if index is None:
+            return None
+        log = self._logs[index]
+        return self._logs.pop(index) if len(log.hashes) == length else log.until(length)
+
+    def keep(self, log: Log) -> None:
+        if log.hashes and self._place(log.hashes[-1], len(log.hashes)) is None:
+            self._logs = [*self._logs, log][-_RECENT:]
+
+    def _place(self, chain: bytes | None, length: int) -> int | None:
+        """Where a conversation is remembered that begins so."""
+        known = (index for index, log in enumerate(self._logs) if length and log.hashes[length - 1 : length] == [chain])
+        return next(known, None)

@@ -7,7 +7,8 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
+from functools import cache
 from itertools import chain
 
 from ..errors import SnapshotError
@@ -15,6 +16,7 @@ from ..errors import SnapshotError
 __all__ = ["Database"]
 
 _WAIT = 5.0  # seconds for the lock of another process
+_LOG_PAGES = 128  # of the write-ahead log, 1 MB: more would make a small store many times its size while it is open
 _WORDS = {
     sqlite3.SQLITE_FULL: "the disk is full; what was there before is intact",
     sqlite3.SQLITE_IOERR: "the disk refuses; what was there before is intact",
@@ -24,12 +26,13 @@ _WORDS = {
     sqlite3.SQLITE_CORRUPT: "the file is damaged",
     sqlite3.SQLITE_NOTADB: "the file is no snapshot store, or its beginning is damaged",
 }
+_FAILURES = (sqlite3.Error, OverflowError, TypeError, ValueError, RecursionError)
 
 
 class Database:
-    """The SQLite file ``path`` (``:memory:`` for none) with exactly the objects that all of ``formats`` create.
+    """The SQLite file ``path`` (``:memory:`` for none) with exactly the objects that all of ``formats`` make.
 
-    Each format is the statements it added to the one before; how many there are is the file's number, kept in
+    Each format is the statements that make it of the one before; how many there are is the file's number, kept in
     ``user_version``, and a file of fewer is brought up to date. A new file gets mode 0600, a new directory 0700.
     After a fork the child may not use it. Every failure is a SnapshotError.
     """
@@ -39,16 +42,17 @@ class Database:
         self._formats = formats
         self._lock = threading.RLock()
         self._pid = os.getpid()
+        self._hurried = False
         self._connection: sqlite3.Connection | None = None
         try:
             if path != ":memory:":
                 self.path = _private_file(self.path)
-            with _in_words(f"the snapshot store {self.path}"):
-                self._connection = sqlite3.connect(
-                    self.path, timeout=_WAIT, isolation_level=None, check_same_thread=False
-                )
-                self._connection.text_factory = bytes  # what a damaged file gives as text need not be UTF-8
-                self._prepare(self._connection)
+            self._connection = sqlite3.connect(self.path, timeout=_WAIT, isolation_level=None, check_same_thread=False)
+            self._connection.text_factory = bytes  # what a damaged file gives as text need not be UTF-8
+            self._prepare(self._connection)
+        except sqlite3.Error as error:
+            self.close()
+            raise _in_words(f"the snapshot store {self.path}", error) from error
         except (OSError, ValueError) as error:
             raise SnapshotError(f"the snapshot store {self.path!r} cannot be opened: {error}") from error
         except BaseException:
@@ -64,18 +68,38 @@ class Database:
         """The connection, to this thread alone, in one transaction; ``about`` begins the sentence if it fails."""
         if os.getpid() != self._pid:  # before the lock: a thread that the fork left behind may hold it
             raise SnapshotError(f"{about}: the store was opened before a fork; open it again in this process")
-        with self._lock, _in_words(about):
-            connection = self._connection
-            if connection is None:
-                raise SnapshotError(f"{about}: the store is closed")
-            try:
-                connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
-                yield connection
-                connection.execute("COMMIT")
-            finally:
-                if connection.in_transaction:
-                    with suppress(sqlite3.Error):
-                        connection.execute("ROLLBACK")
+        end = time.monotonic() + _WAIT
+        try:
+            while True:
+                with self._lock:
+                    connection = self._connection
+                    if connection is None:
+                        raise SnapshotError(f"{about}: the store is closed")
+                    try:
+                        if self._begin(connection, write, end):
+                            yield connection
+                            connection.execute("COMMIT")
+                            return
+                    finally:
+                        if connection.in_transaction:
+                            with suppress(sqlite3.Error):
+                                connection.execute("ROLLBACK")
+                time.sleep(0.002)  # without our own lock: who only reads need not wait for another process
+        except _FAILURES as error:
+            raise _in_words(about, error) from error
+
+    def _begin(self, connection: sqlite3.Connection, write: bool, end: float) -> bool:
+        """Begin a transaction. False: another process writes, so try again (until ``end``, when it fails)."""
+        if write != self._hurried:  # mostly several of one kind follow each other
+            connection.execute(f"PRAGMA busy_timeout = {0 if write else int(_WAIT * 1000)}")
+            self._hurried = write
+        try:
+            connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+        except sqlite3.OperationalError as error:
+            if not write or error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+            return False
+        return True
 
     def close(self) -> None:
         """Close the file; a second time, and in a child after a fork, this does nothing."""
@@ -95,7 +119,7 @@ class Database:
             return _schema(connection)
 
     def _is_of_format(self, number: int, objects: set[str]) -> bool:
-        return objects == set(chain.from_iterable(self._formats[:number]))
+        return objects == _objects(tuple(chain.from_iterable(self._formats[:number])))
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         newest = len(self._formats)
@@ -122,6 +146,8 @@ class Database:
             raise SnapshotError(f"{self.path} is no snapshot store, or its schema is damaged")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
+        connection.execute(f"PRAGMA journal_size_limit = {_LOG_PAGES * 8192}")  # and so again after a large write
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:
@@ -135,6 +161,16 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
                 raise
             time.sleep(0.005)
+
+
+@cache
+def _objects(statements: tuple[str, ...]) -> set[str]:
+    """What is in a file that was made by these, as SQLite puts it."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        connection.text_factory = bytes
+        for statement in statements:
+            connection.execute(statement)
+        return _schema(connection)[1]
 
 
 def _schema(connection: sqlite3.Connection) -> tuple[int, set[str]]:
@@ -155,12 +191,8 @@ def _private_file(path: str) -> str:
     return path
 
 
-@contextmanager
-def _in_words(about: str) -> Iterator[None]:
-    try:
-        yield
-    except (sqlite3.Error, OverflowError) as error:
+def _in_words(about: str, error: BaseException) -> SnapshotError:
+    if isinstance(error, sqlite3.Error | OverflowError):
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        raise SnapshotError(f"{about}: {_WORDS.get(code, error)}") from error
-    except (TypeError, ValueError, RecursionError) as error:  # of decoding what somebody else made
-        raise SnapshotError(f"{about}: the file holds what no snapshot store writes") from error
+        return SnapshotError(f"{about}: {_WORDS.get(code, error)}")
+    return SnapshotError(f"{about}: the file holds what no snapshot store writes")  # on decoding that

@@ -6,6 +6,8 @@ import json
 import math
 from typing import Any
 
+import msgspec
+
 from ..errors import SnapshotError
 
 __all__ = ["MAX_BITS", "MAX_DEPTH", "Path", "decode", "encode", "plain", "refusal", "same", "text", "utf8"]
@@ -19,7 +21,10 @@ _dumps = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(
 
 def encode(value: Any) -> bytes:
     """JSON in UTF-8 with surrogates passed through: unlike JSON's escapes that keeps two of them in a row apart."""
-    return utf8(_dumps(value))
+    try:
+        return msgspec.json.encode(value)  # in a tenth of the time of json
+    except ValueError:  # of a surrogate
+        return utf8(_dumps(value))
 
 
 def utf8(value: str) -> bytes:
@@ -31,7 +36,10 @@ def text(data: bytes) -> str:
 
 
 def decode(data: bytes) -> Any:
-    return json.loads(text(data))
+    try:
+        return msgspec.json.decode(data)  # in half the time of json
+    except ValueError:  # of a lone surrogate, which UTF-8 has not
+        return json.loads(text(data))
 
 
 def plain(value: Any, path: Path, depth: int = 0) -> Any:

@@ -1,9 +1,10 @@
-"""The rows of a snapshot file: how they are written and found, and whether they can be trusted.
+"""The rows of snapshots: a small manifest each, how it is written and found, and whether it can be trusted.
 
-A message is kept once, as a row that points at the one before it; a snapshot is a small manifest (its last message,
-their number, the other keys by content hash); a session is a named pointer at a snapshot. Each message row carries
-the BLAKE2 hash of the whole conversation up to it, each manifest and each pointer one of itself, and every read
-checks them, so that a damaged file gives a SnapshotError and never another state.
+A message is kept once, as a row that points at the one before it (messages.py); a snapshot is a small manifest (its
+last message, their number, the other keys by content hash); a session is a named pointer at a snapshot, and so is a
+name given later (pointers.py). Each message row carries the BLAKE2 hash of the whole conversation up to it, each
+manifest and each pointer one of itself, and every read checks them, so that a damaged file gives a SnapshotError and
+never another state.
 """
 
 from __future__ import annotations
@@ -12,14 +13,16 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from hashlib import blake2b
+from itertools import chain
 from typing import Any, NamedTuple
 
 from ..errors import SnapshotError
+from .messages import BLOCK, Log, links, read_bodies
 from .plain import decode, encode
 
 __all__ = [
-    "FORMATS", "Row", "add", "add_messages", "find", "head", "known", "link", "manifests", "point", "problems", "read",
-    "remove", "sessions", "split", "tree",
+    "COLUMNS", "FORMATS", "FRESH", "SETTLED", "Known", "Row", "add", "checked", "damaged", "digest_of", "find",
+    "fresh", "is_item", "items", "labelled", "last", "manifests", "read", "sizes", "split", "tree",
 ]  # fmt: skip
 
 _TABLES = (
@@ -29,32 +32,44 @@ _TABLES = (
         session BLOB, created REAL NOT NULL, length INTEGER, others BLOB NOT NULL, tail INTEGER)""",
     "CREATE TABLE heads(name BLOB PRIMARY KEY, seq INTEGER REFERENCES snapshots, seal BLOB NOT NULL) WITHOUT ROWID",
 )
-FORMATS = (_TABLES, ("CREATE INDEX snapshots_of_session ON snapshots(session) WHERE session IS NOT NULL",))
-"""What each format of the file added to the one before it, to the letter: SQLite keeps the statements as they are."""
+_OF_SESSIONS = ("CREATE INDEX snapshots_of_session ON snapshots(session) WHERE session IS NOT NULL",)
+_FRESH = (
+    """CREATE TABLE later(n INTEGER PRIMARY KEY, parent INTEGER, chain BLOB NOT NULL, body BLOB NOT NULL,
+        fresh INTEGER)""",
+    "INSERT INTO later SELECT *, NULL FROM messages",
+    "DROP TABLE messages",
+    "ALTER TABLE later RENAME TO messages",
+    "CREATE INDEX messages_by_chain ON messages(chain) WHERE fresh IS NULL",
+    """CREATE TABLE later(seq INTEGER PRIMARY KEY, digest BLOB NOT NULL, parent BLOB, label BLOB NOT NULL,
+        session BLOB, created REAL NOT NULL, length INTEGER, others BLOB NOT NULL, tail INTEGER, fresh INTEGER)""",
+    "INSERT INTO later SELECT *, NULL FROM snapshots",
+    "DROP TABLE snapshots",
+    "ALTER TABLE later RENAME TO snapshots",
+    "CREATE INDEX snapshots_by_digest ON snapshots(digest) WHERE fresh IS NULL",
+    "CREATE INDEX snapshots_of_session ON snapshots(session) WHERE session IS NOT NULL AND fresh IS NULL",
+)
+FORMATS = (_TABLES, _OF_SESSIONS, _FRESH)
+"""The statements that make each format of the file of the one before it."""
 
-_COLUMNS = "SELECT s.seq, s.digest, s.parent, s.label, s.session, s.created, s.length, s.others, s.tail, m.chain "
-_ROWS = _COLUMNS + "FROM snapshots s LEFT JOIN messages m ON m.n = s.tail "
-_HEADS = _COLUMNS + ", h.seal FROM heads h LEFT JOIN snapshots s USING (seq) LEFT JOIN messages m ON m.n = s.tail "
-_ANY = "SELECT 1 FROM snapshots LIMIT 1"
-_ANY_OF = "SELECT 1 FROM snapshots WHERE session = ? LIMIT 1"
-_MESSAGE = "SELECT n FROM messages WHERE chain = ?"
-_NEW_MESSAGE = "INSERT INTO messages(parent, chain, body) VALUES (?, ?, ?) ON CONFLICT(chain) DO NOTHING"
-_POINT = """INSERT INTO heads(name, seq, seal) VALUES (?, ?, ?)
-    ON CONFLICT(name) DO UPDATE SET seq = excluded.seq, seal = excluded.seal"""
-_LOG = """WITH RECURSIVE log(parent, body) AS (SELECT parent, body FROM messages WHERE n = ? UNION ALL
-    SELECT m.parent, m.body FROM log JOIN messages m ON m.n = log.parent) SELECT body FROM log LIMIT ?"""
-_SWEEP = """WITH RECURSIVE live(n) AS (SELECT tail FROM snapshots WHERE tail IS NOT NULL UNION
-    SELECT m.parent FROM live JOIN messages m USING (n) WHERE m.parent IS NOT NULL)
-    DELETE FROM messages WHERE n NOT IN live"""
+COLUMNS = "SELECT s.seq, s.digest, s.parent, s.label, s.session, s.created, s.length, s.others, s.tail, m.chain "
+"""The fields of a Row, of the tables ``s`` and ``m``."""
+
+_ROWS = COLUMNS + "FROM snapshots s LEFT JOIN messages m ON m.n = s.tail "
+_LABELLED = _ROWS + "WHERE s.label = ? ORDER BY s.seq DESC"
+SETTLED = "s.fresh IS NULL"
+FRESH = f"s.seq > (SELECT max(seq) / {BLOCK} * {BLOCK} FROM snapshots) AND s.fresh IS NOT NULL"  # noqa: S608
+"""Which rows of ``s`` are in its indexes, and which are found without them."""
+
+_OF_SESSION = _ROWS + "WHERE s.session = ? AND {} ORDER BY s.seq DESC"
+_WITH_ID = f"""{_ROWS} WHERE s.digest BETWEEN :low AND :high AND {SETTLED}
+    UNION ALL {_ROWS} WHERE {FRESH} AND s.digest BETWEEN :low AND :high LIMIT 4"""
+_DIGEST = "SELECT digest FROM snapshots WHERE seq = ?"
+_NEW = "INSERT INTO snapshots VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1)"
+_SETTLE = "UPDATE snapshots SET fresh = NULL WHERE seq > ? AND fresh IS NOT NULL"
 
 
-def _digest(data: bytes) -> bytes:
+def digest_of(data: bytes) -> bytes:
     return blake2b(data, digest_size=16).digest()
-
-
-def link(chain: bytes | None, body: object) -> bytes:
-    """The hash of the conversation that ``body`` ends; in a damaged file a body may be no bytes at all."""
-    return blake2b((chain or bytes(16)) + body, digest_size=16).digest() if isinstance(body, bytes) else b""
 
 
 class Row(NamedTuple):
@@ -77,10 +92,27 @@ class Row(NamedTuple):
 
     def seal(self) -> bytes:
         """The digest this row must have; a repr tells even types apart."""
-        return _digest(repr((self.seq, *self[2:8], self.chain)).encode())
+        return digest_of(repr((self.seq, *self[2:8], self.chain)).encode())
 
     def sound(self) -> bool:
         return self.seal() == self.digest
+
+
+Known = dict[int | str, Row]
+"""Manifests read or written last, by number and by id: sound ones, but they may be gone by now."""
+
+
+def checked(row: Row) -> Row:
+    if not row.sound():
+        raise damaged(f"snapshot {row.id}")
+    return row
+
+
+def damaged(what: str) -> SnapshotError:
+    return SnapshotError(f"{what} is damaged in the file and cannot be restored; verify() lists all that is")
+
+
+# -- the other keys of a state ----------------------------------------------------------------------------
 
 
 def split(others: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[bytes, bytes]]]:
@@ -91,7 +123,7 @@ def split(others: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[bytes, byt
     needed = []
     for key, value in others.items():
         body = encode(value)
-        digest = _digest(body)
+        digest = digest_of(body)
         says[key] = [value]
         if len(body) > len(digest.hex()):
             says[key] = digest.hex()
@@ -104,66 +136,53 @@ def tree(row: Row) -> dict[str, Any]:
     return dict(decode(row.others))
 
 
-# -- writing -------------------------------------------------------------------------------------------
+def items(row: Row) -> set[bytes]:
+    """The names of the items that a sound row needs."""
+    return {bytes.fromhex(name) for name in tree(row).values() if isinstance(name, str)}
 
 
-def known(db: sqlite3.Connection, hashes: list[bytes]) -> tuple[int, int | None]:
-    """How many messages of a conversation are there already, and the row of the last of them."""
-    for there in range(len(hashes), 0, -1):
-        if found := db.execute(_MESSAGE, (hashes[there - 1],)).fetchone():
-            return there, found[0]
-    return 0, None
+def is_item(digest: bytes, body: object) -> bool:
+    return isinstance(body, bytes) and digest_of(body) == digest
 
 
-def add_messages(db: sqlite3.Connection, bodies: list[bytes], hashes: list[bytes], tail: int | None) -> int | None:
-    """Write messages after the one in row ``tail``, but none that is there; gives the row of the last one."""
-    for body, chain in zip(bodies, hashes, strict=True):
-        row = db.execute(_NEW_MESSAGE, (tail, chain, body))
-        tail = row.lastrowid if row.rowcount else db.execute(_MESSAGE, (chain,)).fetchone()[0]
-    return tail
+def _item(db: sqlite3.Connection, digest: bytes) -> bytes:
+    """The item of that name, or nothing where it is lost or damaged."""
+    found = db.execute("SELECT body FROM items WHERE digest = ?", (digest,)).fetchone()
+    return found[0] if found and is_item(digest, found[0]) else b""
+
+
+# -- writing and reading ----------------------------------------------------------------------------------
 
 
 def add(db: sqlite3.Connection, row: Row, base: Row | None, needed: list[tuple[bytes, bytes]]) -> Row:
-    """Write a manifest that grew from ``base``, with the items it needs; its session, if any, then stands at it."""
-    db.executemany("INSERT OR IGNORE INTO items(digest, body) VALUES (?, ?)", needed)
+    """Write a manifest that grew from ``base``, with the items it needs."""
+    if needed:
+        db.executemany("INSERT OR IGNORE INTO items(digest, body) VALUES (?, ?)", needed)
     (seq,) = db.execute("SELECT coalesce(max(seq), 0) + 1 FROM snapshots").fetchone()
     row = row._replace(seq=seq, parent=base.digest[:8] if base else None)
     row = row._replace(digest=row.seal())
-    db.execute("INSERT INTO snapshots VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row[:-1])
-    for session in {None, row.session}:
-        point(db, session, row)
+    db.execute(_NEW, row[:-1])
+    if not seq % BLOCK:
+        db.execute(_SETTLE, (seq - BLOCK,))
     return row
 
 
-def point(db: sqlite3.Connection, session: bytes | None, row: Row | None) -> None:
-    """Let a session stand at ``row``, or anew; None is what stands at the newest snapshot of all."""
-    name = _pointer(session)
-    pointer = (name, row.seq if row else None, _digest(name + (row.digest if row else b"")))
-    db.execute(_POINT, pointer)
+def read(db: sqlite3.Connection, row: Row, log: Log | None = None) -> tuple[Log, dict[str, bytes]]:
+    """The messages and the other values of a snapshot, encoded and checked; ``log`` where its chain is known."""
+    if log is None:
+        bodies = read_bodies(db, row.tail, row.length or 0)
+        log = Log(bodies, links(None, bodies))
+    values = {}
+    for key, value in tree(row).items():
+        values[key] = encode(value[0]) if isinstance(value, list) else _item(db, bytes.fromhex(value))
+    if (log.hashes[-1] if log.hashes else None, len(log.bodies)) != (row.chain, row.length or 0) or not all(
+        values.values()
+    ):
+        raise damaged(f"snapshot {row.id}")
+    return log, values
 
 
-def _pointer(session: bytes | None) -> bytes:
-    return b"" if session is None else b"@" + session
-
-
-def remove(db: sqlite3.Connection, keep: int, before: float) -> int:
-    """Remove what is not among the newest ``keep``, was made before that time, and is no head; gives how many."""
-    rows = [_checked(row) for row in manifests(db)]
-    heads = filter(None, (head(db, session) for session in (None, *sessions(db))))
-    spared = {row.seq for row in (*rows[max(len(rows) - keep, 0) :], *heads)}
-    gone = [(row.seq,) for row in rows if row.seq not in spared and row.created < before]
-    db.executemany("DELETE FROM snapshots WHERE seq = ?", gone)
-    db.execute(_SWEEP)
-    used = {digest for row in manifests(db) for digest in _items(row)}
-    loose = [row for row in db.execute("SELECT digest FROM items") if row[0] not in used]
-    db.executemany("DELETE FROM items WHERE digest = ?", loose)
-    (free,) = db.execute("PRAGMA freelist_count").fetchone()
-    for _ in range(free):
-        db.execute("PRAGMA incremental_vacuum")  # takes a step for each page, of which execute() does one
-    return len(gone)
-
-
-# -- finding -------------------------------------------------------------------------------------------
+# -- finding ----------------------------------------------------------------------------------------------
 
 
 def manifests(db: sqlite3.Connection) -> Iterator[Row]:
@@ -171,17 +190,37 @@ def manifests(db: sqlite3.Connection) -> Iterator[Row]:
     return map(Row._make, db.execute(_ROWS + "ORDER BY s.seq"))
 
 
-def find(db: sqlite3.Connection, id: str) -> Row:
+def fresh(db: sqlite3.Connection) -> Iterator[Row]:
+    """Those that are in no index yet, unchecked."""
+    return map(Row._make, db.execute(f"{_ROWS} WHERE {FRESH}"))
+
+
+def labelled(db: sqlite3.Connection, label: bytes) -> Iterator[Row]:
+    """Those made with that label, newest first and unchecked."""
+    return map(Row._make, db.execute(_LABELLED, (label,)))
+
+
+def last(db: sqlite3.Connection, session: bytes) -> Row | None:
+    """The manifest that was made last in a session, not by hand."""
+    found = (db.execute(_OF_SESSION.format(where), (session,)) for where in (FRESH, SETTLED))
+    rows = (checked(Row._make(row)) for row in chain.from_iterable(found))
+    return next((row for row in rows if tree(row).get("kind") != ["named"]), None)
+
+
+def find(db: sqlite3.Connection, id: str, known: Known | None = None) -> Row:
     """The manifest of the one snapshot whose id begins with ``id``. Raises SnapshotError with the nearest ids."""
+    row = known.get(id) if known else None
+    if row and db.execute(_DIGEST, (row.seq,)).fetchone() == (row.digest,):
+        return row
     if not isinstance(id, str) or not re.fullmatch("[0-9a-f]{4,16}", id):
         raise SnapshotError(f"{id!r:.40} is no snapshot id: 16 digits 0-9a-f, or the first 4{_nearest(db, str(id))}")
-    bounds = bytes.fromhex(id.ljust(32, "0")), bytes.fromhex(id.ljust(32, "f"))
-    rows = [Row._make(row) for row in db.execute(_ROWS + "WHERE s.digest BETWEEN ? AND ? LIMIT 4", bounds)]
+    bounds = {"low": bytes.fromhex(id.ljust(32, "0")), "high": bytes.fromhex(id.ljust(32, "f"))}
+    rows = [Row._make(row) for row in db.execute(_WITH_ID, bounds)]
     if len(rows) > 1:
-        raise SnapshotError(f"{id} may be each of several snapshots: {', '.join(row.id for row in rows)}")
+        raise SnapshotError(f"{id} may be each of several snapshots: {', '.join(sorted(row.id for row in rows))}")
     if not rows:
         raise SnapshotError(f"there is no snapshot {id}{_nearest(db, id)}")
-    return _checked(rows[0])
+    return checked(rows[0])
 
 
 def _nearest(db: sqlite3.Connection, id: str) -> str:
@@ -192,95 +231,13 @@ def _nearest(db: sqlite3.Connection, id: str) -> str:
     return f"; the nearest: {', '.join(near)}" if near else "; there is none yet"
 
 
-def _checked(row: Row) -> Row:
-    if not row.sound():
-        raise _damaged(f"snapshot {row.id}")
-    return row
-
-
-def _damaged(what: str) -> SnapshotError:
-    return SnapshotError(f"{what} is damaged in the file and cannot be restored; verify() lists all that is")
-
-
-def head(db: sqlite3.Connection, session: bytes | None) -> Row | None:
-    """The manifest a session stands at. Its pointer is there from its first snapshot on, so a lost one is noticed."""
-    name = _pointer(session)
-    pointer = db.execute(_HEADS + "WHERE h.name = ?", (name,)).fetchone()
-    if pointer is None:
-        if not (db.execute(_ANY) if session is None else db.execute(_ANY_OF, (session,))).fetchone():
-            return None
-    else:
-        row = None if pointer[0] is None else _checked(Row._make(pointer[:-1]))
-        if pointer[-1] == _digest(name + (row.digest if row else b"")):
-            return row
-    place = "newest place" if session is None else f"place of session {session.decode(errors='backslashreplace')!r}"
-    raise _damaged(f"the {place}")
-
-
-def sessions(db: sqlite3.Connection) -> list[bytes]:
-    """The sessions that have or had a snapshot, by name."""
-    pointers = {bytes(name[1:]) for (name,) in db.execute("SELECT CAST(name AS BLOB) FROM heads") if name}
-    return sorted(pointers.union(s for (s,) in db.execute("SELECT DISTINCT session FROM snapshots") if s is not None))
-
-
-def read(db: sqlite3.Connection, row: Row, bodies: list[bytes] | None = None) -> tuple[list[bytes], dict[str, bytes]]:
-    """The messages and the other values of a snapshot, encoded and checked; ``bodies`` where its chain is known."""
-    chain = row.chain
-    if bodies is None:
-        bodies = [body for (body,) in db.execute(_LOG, (row.tail, row.length or 0))][::-1]
-        chain = None
-        for body in bodies:
-            chain = link(chain, body)
-    values = {}
-    for key, value in tree(row).items():
-        values[key] = encode(value[0]) if isinstance(value, list) else _item(db, bytes.fromhex(value))
-    if (chain, len(bodies)) != (row.chain, row.length or 0) or not all(values.values()):
-        raise _damaged(f"snapshot {row.id}")
-    return bodies, values
-
-
-def _item(db: sqlite3.Connection, digest: bytes) -> bytes:
-    """The item of that name, or nothing where it is lost or damaged."""
-    found = db.execute("SELECT body FROM items WHERE digest = ?", (digest,)).fetchone()
-    return found[0] if found and _is_item(digest, found[0]) else b""
-
-
-def _is_item(digest: bytes, body: object) -> bool:
-    return isinstance(body, bytes) and _digest(body) == digest
-
-
-def _items(row: Row) -> set[bytes]:
-    """The names of the items that a sound row needs."""
-    return {bytes.fromhex(name) for name in tree(row).values() if isinstance(name, str)}
-
-
-# -- checking ------------------------------------------------------------------------------------------
-
-
-def problems(db: sqlite3.Connection) -> Iterator[str]:
-    """A sentence for each thing in the file that is not as it was written."""
-    for (words,) in db.execute("PRAGMA integrity_check(20)"):
-        if words != b"ok":
-            yield f"the file is damaged: {words.decode(errors='replace').splitlines()[-1]}"
-    broken = _broken_messages(db)
-    if broken:
-        yield f"{len(broken)} of the messages are damaged or follow one that is"
-    kept = {digest for digest, body in db.execute("SELECT digest, body FROM items") if _is_item(digest, body)}
-    for row in manifests(db):
-        if not row.sound() or row.tail in broken or not kept.issuperset(_items(row)):
-            yield str(_damaged(f"snapshot {row.id}"))
-    for session in (None, *sessions(db)):
-        try:
-            head(db, session)
-        except SnapshotError as error:
-            yield str(error)
-
-
-def _broken_messages(db: sqlite3.Connection) -> set[int]:
-    chains: dict[int | None, bytes | None] = {None: None}
-    broken = set()
-    for n, parent, chain, body in db.execute("SELECT n, parent, chain, body FROM messages ORDER BY n"):
-        if parent not in chains or parent in broken or link(chains[parent], body) != chain:
-            broken.add(n)
-        chains[n] = chain
-    return broken
+def sizes(db: sqlite3.Connection) -> dict[int, int]:
+    """The bytes of the messages that each snapshot was the first to have, by its number."""
+    lengths = db.execute("SELECT n, coalesce(length(body), 0) FROM messages ORDER BY n").fetchall()
+    found, at, newest = {}, 0, 0
+    for seq, tail in db.execute("SELECT seq, tail FROM snapshots ORDER BY seq"):
+        newest, start = max(newest, tail if isinstance(tail, int) else 0), at
+        while at < len(lengths) and lengths[at][0] <= newest:
+            at += 1
+        found[seq] = sum(length for _, length in lengths[start:at])
+    return found

@@ -3,71 +3,31 @@
 from __future__ import annotations
 
 import builtins
-import json
+import logging
 import math
 import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from contextlib import suppress
 from functools import partial
-from itertools import accumulate
 from types import TracebackType
 from typing import Any, Self
 
 from ..errors import SnapshotError
-from . import records
-from .chains import Chains, Logs
+from . import pointers, records
+from .chains import Chains, Recent
+from .checking import problems
 from .database import Database
+from .messages import add_messages, known, links
 from .plain import decode, encode, plain, refusal, text, utf8
-from .records import Row
+from .pruning import remove, retract
+from .records import Known, Row
+from .snapshot import Kept, Snapshot, SnapshotDiff
 
-__all__ = ["Snapshot", "SnapshotDiff", "SnapshotStore"]
+__all__ = ["SnapshotStore"]
 
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Snapshot:
-    """One kept state. ``id`` is 16 hex digits; ``parent`` the id of the snapshot it grew from, which may be pruned
-    by now, or None; ``created`` Unix seconds; ``session`` the session it was made in, or None.
-    """
-
-    id: str
-    parent: str | None
-    label: str
-    created: float
-    session: str | None
-    _load: Callable[[], str] = field(compare=False)
-
-    @property
-    def state(self) -> dict[str, Any]:
-        """The state, as new plain data each time. Raises SnapshotError where it is pruned or damaged."""
-        try:
-            state: dict[str, Any] = json.loads(self._load())
-        except (ValueError, RecursionError) as error:  # a forged file may have sound hashes
-            raise SnapshotError(f"snapshot {self.id} was not written by a snapshot store") from error
-        return state
-
-    def __repr__(self) -> str:
-        label = f" {self.label!r}" if self.label else ""
-        session = f" of session {self.session!r}" if self.session is not None else ""
-        return (
-            f"<Snapshot {self.id}{label}{session}, {datetime.fromtimestamp(self.created, UTC):%Y-%m-%d %H:%M:%S} UTC>"
-        )
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class SnapshotDiff:
-    """What two states share and where they part: messages, oldest first, and the names of other keys, sorted."""
-
-    common: list[Any]
-    only_a: list[Any]
-    only_b: list[Any]
-    changed: list[str]
-
-    def __repr__(self) -> str:
-        counts = f"{len(self.common)} messages common, {len(self.only_a)} only in a, {len(self.only_b)} only in b"
-        return f"<SnapshotDiff {counts}, changed: {', '.join(map(repr, self.changed)) or 'nothing else'}>"
+log = logging.getLogger("openclaw_nb")
 
 
 class SnapshotStore:
@@ -80,16 +40,24 @@ class SnapshotStore:
     def __init__(self, path: str | os.PathLike[str] = ":memory:") -> None:
         self._database = Database(path, records.FORMATS)
         self._chains = Chains()
-        self._logs = Logs()
+        self._recent = Recent()
+        self._listeners: builtins.list[Callable[[Snapshot], None]] = []
 
     # -- keeping ---------------------------------------------------------------------------------------
 
     def put(
-        self, state: Mapping[str, Any], *, parent: str | None = None, label: str = "", session: str | None = None
+        self,
+        state: Mapping[str, Any],
+        *,
+        parent: str | None = None,
+        label: str = "",
+        session: str | None = None,
+        merge: bool = True,
     ) -> Snapshot:
         """Keep ``state``; with a ``session`` it becomes its head, and the head before it the default ``parent``.
 
-        ``state["messages"]``, a list, is stored once: what it shares with any snapshot before costs nothing again.
+        Without ``merge`` it is a fork: of that session, which stays where it stands. ``state["messages"]``, a list,
+        is stored once: what it shares with any snapshot before costs nothing again.
         """
         if not isinstance(state, Mapping):
             raise refusal("state", f"a {type(state).__name__} cannot be kept (a state is a mapping)")
@@ -108,38 +76,90 @@ class SnapshotStore:
             chain=chain.hashes[-1] if messages else None,
         )
         with self._database.transaction("the snapshot was not kept", write=True) as db:
-            base = _base(db, parent, manifest.session)
-            there, tail = records.known(db, chain.hashes)
-            bodies = [encode(value) for value in chain.values[there:]]
-            tail = records.add_messages(db, bodies, chain.hashes[there:], tail)
-            return self._snapshot(records.add(db, manifest._replace(tail=tail), base, items))
+            base = _base(db, parent, manifest.session, self._recent.rows(db))
+            there, tail = _shared(chain.hashes, base)
+            more, tail = known(db, chain.hashes[there:], tail)
+            bodies = [encode(value) for value in chain.values[there + more :]]
+            tail = add_messages(db, bodies, chain.hashes[there + more :], tail)
+            row = records.add(db, manifest._replace(tail=tail), base, items)
+            pointers.stand(db, row, merge=merge)
+            self._recent.add(row)
+            snapshot = self._snapshot(row)
+        return self._tell(snapshot)
 
-    def append(self, session: str, messages: Iterable[Any], *, label: str = "", **others: Any) -> Snapshot:
-        """Keep the head of ``session`` grown by ``messages``, at a cost that does not depend on its length.
+    def append(
+        self,
+        session: str,
+        messages: Iterable[Any],
+        *,
+        label: str = "",
+        parent: str | None = None,
+        merge: bool = True,
+        **others: Any,
+    ) -> Snapshot:
+        """Keep ``parent`` grown by ``messages``, at a cost that does not depend on its length.
 
-        The head's other keys stay, updated by ``others``; a note on one answer belongs into its message.
+        None means the head of ``session``, "" nothing. Its other keys stay, updated by ``others``; a note on one
+        answer belongs into its message. ``merge`` as in `put`.
         """
         bodies = [encode(plain(message, ("messages", index))) for index, message in enumerate(messages)]
         tree, items = records.split(plain(others, "state"))
         title, name = _name(label, "label"), _name(session, "session")
         with self._database.transaction("the turn was not kept", write=True) as db:
-            head = records.head(db, name)
+            head = _base(db, parent, name, self._recent.rows(db))
             base = head or Row()
-            hashes = list(accumulate(bodies, records.link, initial=base.chain or b""))[1:]
+            hashes = links(base.chain, bodies)
             chain = hashes[-1] if hashes else base.chain
-            if head and (log := self._logs.take(db, base.chain)) is not None:
-                log.extend(bodies)
-                self._logs.keep(chain, log)
+            if (log := self._recent.take(base.chain, base.length or 0)) is not None:
+                log.bodies.extend(bodies)
+                log.hashes.extend(hashes)
+                self._recent.keep(log)
+            there, tail = known(db, hashes, base.tail)
             manifest = Row(
                 label=title,
                 session=name,
                 created=time.time(),
                 length=(base.length or 0) + len(bodies),
                 others=encode(records.tree(base) | tree) if tree else base.others,
-                tail=records.add_messages(db, bodies, hashes, base.tail),
+                tail=add_messages(db, bodies[there:], hashes[there:], tail),
                 chain=chain,
             )
-            return self._snapshot(records.add(db, manifest, head, items))
+            row = records.add(db, manifest, head, items)
+            pointers.stand(db, row, merge=merge)
+            self._recent.add(row)
+            snapshot = self._snapshot(row)
+        return self._tell(snapshot)
+
+    def name(self, id: str, label: str) -> Snapshot:
+        """Give the snapshot ``id`` a name, which stands at no other one then; "" takes the one away that it was given.
+
+        What it was labelled with when it was made cannot be taken away, only named over, or given to another.
+        """
+        with self._database.transaction(f"snapshot {id} was not named", write=True) as db:
+            row = records.find(db, id)
+            pointers.name(db, row, _name(label, "label"))
+            snapshot = self._snapshot(row, label=label or text(row.label))
+        return self._tell(snapshot)
+
+    def subscribe(self, listener: Callable[[Snapshot], None]) -> Callable[[], None]:
+        """Call ``listener`` with each snapshot that this object keeps or names from now on, on the thread that did;
+        returns the way to unsubscribe.
+        """
+        self._listeners.append(listener)
+
+        def unsubscribe() -> None:
+            with suppress(ValueError):
+                self._listeners.remove(listener)
+
+        return unsubscribe
+
+    def _tell(self, snapshot: Snapshot) -> Snapshot:
+        for listener in tuple(self._listeners):
+            try:
+                listener(snapshot)
+            except Exception:
+                log.exception("a listener of %r failed", self)
+        return snapshot
 
     # -- finding ---------------------------------------------------------------------------------------
 
@@ -149,38 +169,65 @@ class SnapshotStore:
         Its state is read and checked here, and stays at hand after a prune() or close().
         """
         with self._database.transaction("the newest snapshot" if id is None else f"snapshot {id}") as db:
-            row = records.head(db, None) if id is None else records.find(db, id)
+            row = pointers.head(db, None) if id is None else records.find(db, id)
             if row is None:
                 raise SnapshotError("there is no snapshot yet")
             return self._read(db, row)
 
+    def find(self, which: str) -> Snapshot:
+        """The snapshot of that name, or else of that id; its state is read as `get` does."""
+        with self._database.transaction(f"snapshot {which}") as db:
+            named = pointers.find_named(db, _name(which, "name"))
+            return self._read(db, named or records.find(db, which))
+
     def list(self) -> builtins.list[Snapshot]:
         """All snapshots, oldest first. A state is read when it is asked for; a damaged snapshot is labelled so."""
         with self._database.transaction("the list of snapshots") as db:
-            return [self._snapshot(row) if row.sound() else self._damaged(row) for row in records.manifests(db)]
+            names, sizes = pointers.names(db), records.sizes(db)
+            return [
+                self._snapshot(row, label=_label(row, names), size=sizes[row.seq])
+                if row.sound()
+                else self._damaged(row)
+                for row in records.manifests(db)
+            ]
 
     def head(self, session: str) -> Snapshot | None:
         """The snapshot that ``session`` stands at, or None where it has none; its state is read as `get` does."""
         with self._database.transaction(f"session {session!r}") as db:
-            row = records.head(db, _name(session, "session"))
+            row = pointers.head(db, _name(session, "session"))
+            return self._read(db, row) if row else None
+
+    def last(self, session: str) -> Snapshot | None:
+        """The newest snapshot made in ``session``, but not by hand (whose ``kind`` is "named"); whether it stands there
+        or not.
+        """
+        with self._database.transaction(f"session {session!r}") as db:
+            row = records.last(db, _name(session, "session"))
             return self._read(db, row) if row else None
 
     def point(self, session: str, id: str | None) -> None:
         """Put ``session`` at the snapshot ``id``, which restores it, or branches; None lets it start anew."""
         with self._database.transaction(f"session {session!r}", write=True) as db:
-            records.point(db, _name(session, "session"), None if id is None else records.find(db, id))
+            pointers.point(db, _name(session, "session"), None if id is None else records.find(db, id))
 
     def sessions(self) -> dict[str, Snapshot]:
         """The sessions by name, each with the snapshot it stands at."""
         with self._database.transaction("the sessions") as db:
-            heads = [(name, records.head(db, name)) for name in records.sessions(db)]
-            return {text(name): self._snapshot(row) for name, row in heads if row}
+            heads = [(name, pointers.head(db, name)) for name in pointers.sessions(db)]
+            names = pointers.names(db)
+            return {text(name): self._snapshot(row, label=_label(row, names)) for name, row in heads if row}
+
+    def places(self) -> dict[str, str | None]:
+        """Where each session that has or had a snapshot stands, by name: an id, or None for before all of them."""
+        with self._database.transaction("the sessions") as db:
+            heads = {name: pointers.head(db, name, begun=True) for name in pointers.sessions(db)}
+            return {text(name): row.id if row else None for name, row in heads.items()}
 
     def diff(self, a: Snapshot | str, b: Snapshot | str) -> SnapshotDiff:
         """What the states of two snapshots share and where they part."""
         ids = [one.id if isinstance(one, Snapshot) else one for one in (a, b)]
         with self._database.transaction("the two snapshots") as db:
-            (log_a, values_a), (log_b, values_b) = (records.read(db, records.find(db, id)) for id in ids)
+            ((log_a, _), values_a), ((log_b, _), values_b) = (records.read(db, records.find(db, id)) for id in ids)
         parted = (n for n, (one, other) in enumerate(zip(log_a, log_b, strict=False)) if one != other)
         common = next(parted, min(len(log_a), len(log_b)))
         shared, only_a, only_b = (
@@ -190,26 +237,43 @@ class SnapshotStore:
 
     # -- tidying ---------------------------------------------------------------------------------------
 
-    def prune(self, *, keep: int | None = None, older_than: float | None = None) -> int:
+    def prune(
+        self,
+        *,
+        keep: int | None = None,
+        older_than: float | None = None,
+        max_bytes: float | None = None,
+        spare_named: bool = False,
+    ) -> int:
         """Remove the snapshots that are not among the newest ``keep`` and are older than ``older_than`` seconds.
 
-        One limit alone decides alone; without any, nothing goes. The newest snapshot and those that sessions stand at
-        stay, with all their messages. Gives how many went. A damaged store is left as it is.
+        One of these limits alone decides alone. Then, while the file is larger than ``max_bytes``, more go: those taken
+        in the middle of a run first (whose ``kind`` is "checkpoint"), oldest first. Without any limit nothing goes. The
+        newest snapshot and those that sessions stand at stay, with all their messages, and with ``spare_named`` those
+        that have a label or a name. Gives how many went. A damaged store is left as it is.
         """
-        if (keep or 0) < 0 or (older_than or 0) < 0:
+        limits = [limit for limit in (keep, older_than, max_bytes) if limit is not None]
+        if any(limit < 0 for limit in limits):
             raise SnapshotError("prune() takes limits of 0 or more")
-        if keep is None and older_than is None:
+        if not limits:
             return 0
         before = math.inf if older_than is None else time.time() - older_than
-        with self._database.transaction("nothing was pruned", write=True) as db:
-            return records.remove(db, keep or 0, before)
+        if keep is None and older_than is None:
+            before = -math.inf
+        room = math.inf if max_bytes is None else max_bytes
+        return remove(self._database, keep or 0, before, room, spare_named)
+
+    def retract(self, id: str) -> None:
+        """Take back a snapshot of which another has the messages, as of a run that has ended."""
+        with self._database.transaction(f"snapshot {id} was not taken back", write=True) as db:
+            retract(db, records.find(db, id))
 
     def verify(self) -> builtins.list[str]:
         """Check the whole file, also what no snapshot needs: a sentence for each problem, none where all is sound."""
         found: list[str] = []
         try:
             with self._database.transaction("the check stopped") as db:
-                found.extend(records.problems(db))
+                found.extend(problems(db))
         except SnapshotError as error:
             found.append(str(error))
         return found
@@ -227,6 +291,11 @@ class SnapshotStore:
         self.close()
 
     @property
+    def in_memory(self) -> bool:
+        """Whether it ends with this process."""
+        return self.path == ":memory:"
+
+    @property
     def path(self) -> str:
         """The file, resolved, or ``:memory:``."""
         return self._database.path
@@ -235,37 +304,62 @@ class SnapshotStore:
         return f"<SnapshotStore {self.path}{' (closed)' if self._database.closed else ''}>"
 
     def _read(self, db: sqlite3.Connection, row: Row) -> Snapshot:
-        document = self._document(db, row)
-        return self._snapshot(row, lambda: document)
+        kept = self._kept(db, row)
+        return self._snapshot(row, label=_label(row, pointers.names(db)), load=lambda: kept)
 
     def _damaged(self, row: Row) -> Snapshot:
-        return Snapshot(row.id, None, "(damaged)", 0.0, None, partial(self._load, row.id))
+        return Snapshot(row.id, None, "(damaged)", 0.0, None, 0, b"{}", lambda: 0, partial(self._load, row.id))
 
-    def _snapshot(self, row: Row, load: Callable[[], str] | None = None) -> Snapshot:
+    def _snapshot(
+        self, row: Row, *, label: str | None = None, size: int | None = None, load: Callable[[], Kept] | None = None
+    ) -> Snapshot:
         """What a sound row says."""
-        load = load or partial(self._load, row.id)
-        parent = row.parent.hex() if row.parent is not None else None
-        session = text(row.session) if row.session is not None else None
-        return Snapshot(row.id, parent, text(row.label), row.created, session, load)
+        return Snapshot(
+            row.id,
+            row.parent.hex() if row.parent is not None else None,
+            text(row.label) if label is None else label,
+            row.created,
+            text(row.session) if row.session is not None else None,
+            row.length or 0,
+            row.others,
+            partial(self._size, row.seq) if size is None else lambda: size,
+            load or partial(self._load, row.id),
+        )
 
-    def _load(self, id: str) -> str:
+    def _size(self, seq: int) -> int:
+        with self._database.transaction("the size of a snapshot") as db:
+            return records.sizes(db).get(seq, 0)
+
+    def _load(self, id: str) -> Kept:
         with self._database.transaction(f"snapshot {id}") as db:
-            return self._document(db, records.find(db, id))
+            return self._kept(db, records.find(db, id))
 
-    def _document(self, db: sqlite3.Connection, row: Row) -> str:
-        """The whole state as JSON."""
-        bodies, values = records.read(db, row, self._logs.take(db, row.chain))
-        if bodies:
-            self._logs.keep(row.chain, bodies)
-        if row.length is not None:
-            values["messages"] = b"[" + b",".join(bodies) + b"]"
-        return text(b"{" + b",".join(encode(key) + b":" + value for key, value in values.items()) + b"}")
+    def _kept(self, db: sqlite3.Connection, row: Row) -> Kept:
+        """The whole state, encoded."""
+        self._recent.rows(db)
+        log, values = records.read(db, row, self._recent.take(row.chain, row.length or 0))
+        self._recent.keep(log)
+        messages = None if row.length is None else log.bodies[:]  # the log may grow
+        return messages, values
 
 
-def _base(db: sqlite3.Connection, parent: str | None, session: bytes | None) -> Row | None:
+def _base(db: sqlite3.Connection, parent: str | None, session: bytes | None, known: Known) -> Row | None:
     if parent is not None:
-        return records.find(db, parent)
-    return None if session is None else records.head(db, session)
+        return records.find(db, parent, known) if parent else None
+    return None if session is None else pointers.head(db, session, known)
+
+
+def _shared(hashes: list[bytes], base: Row | None) -> tuple[int, int | None]:
+    """How many messages of a conversation are those of its base, and the row of the last of them."""
+    if base and base.length and base.length <= len(hashes) and hashes[base.length - 1] == base.chain:
+        return base.length, base.tail
+    return 0, None
+
+
+def _label(row: Row, names: dict[int, bytes]) -> str:
+    """The name that was given to it, or what it was labelled with, unless another one was given that name since."""
+    given = names.get(row.seq)
+    return text(given if given is not None else b"" if row.label in names.values() else row.label)
 
 
 def _name(value: str, what: str) -> bytes:

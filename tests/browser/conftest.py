@@ -122,7 +122,8 @@ def _environment(folder: Path) -> dict[str, str]:
     labs = ("JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR")
     env |= {name: str(folder / name.lower()) for name in (*places, *labs)}
     path = os.pathsep.join([str(ROOT), *filter(None, [env.get("PYTHONPATH")])])
-    return env | {"PYTHONPATH": path, "JUPYTER_PREFER_ENV_PATH": "1"}
+    snapshots = str(folder / "snapshots")
+    return env | {"PYTHONPATH": path, "JUPYTER_PREFER_ENV_PATH": "1", "OPENCLAW_NB_SNAPSHOTS": snapshots}
 
 
 def _free_port() -> int:

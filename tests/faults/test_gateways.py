@@ -93,7 +93,7 @@ async def test_a_gateway_that_ends_in_good_order() -> None:
     model = Counted("one ", until=asyncio.Event())
     first = Gateway(model=model, token="same")
     await first.start()
-    async with OpenClawClient(token="same") as client:
+    async with OpenClawClient(token="same", max_restore_attempts=0) as client:
         await client.connect(first.url)
         run = client.send("go")
         await soon(lambda: run.text)

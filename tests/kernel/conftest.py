@@ -81,7 +81,7 @@ class Screen:
 class Kernel:
     """A running kernel. ``manager`` and ``client`` are jupyter_client's own, for what is not offered here."""
 
-    def __init__(self, version: str, env: dict[str, str], folder: Path) -> None:
+    def __init__(self, version: str, env: dict[str, str], folder: Path, *, wait: bool = True) -> None:
         self.version = version
         self.screen = Screen()
         self._subshell = ""
@@ -90,6 +90,10 @@ class Kernel:
         self.manager.start_kernel(env=env, cwd=str(folder))
         self.client: BlockingKernelClient = self.manager.blocking_client()
         self.client.start_channels()
+        if wait:
+            self.wait_until_ready()
+
+    def wait_until_ready(self) -> None:
         self.client.wait_for_ready(timeout=60)
 
     def submit(self, code: str) -> str:
@@ -142,6 +146,11 @@ class Kernel:
                 break
         return heard
 
+    def kill(self) -> None:
+        """SIGKILL: no goodbye to anybody, nothing written down."""
+        os.kill(self.manager.provisioner.pid, signal.SIGKILL)
+        self.close()
+
     def close(self) -> None:
         self.client.stop_channels()
         self.manager.shutdown_kernel(now=True)
@@ -177,13 +186,18 @@ def _library(version: str) -> list[str]:
     return [str(target)]
 
 
+def environment(folder: Path, library: list[str] | None = None) -> dict[str, str]:
+    """What a kernel finds in its environment, with nothing of the user's own choices."""
+    env = {key: value for key, value in os.environ.items() if not key.startswith("OPENCLAW_")}
+    path = [*(library or ()), str(ROOT), *filter(None, [env.get("PYTHONPATH")])]
+    env |= {"PYTHONPATH": os.pathsep.join(path), "IPYTHONDIR": str(folder / "ipython")}
+    return env | {"OPENCLAW_NB_SNAPSHOTS": str(folder / "snapshots")}
+
+
 @pytest.fixture(scope="module", params=VERSIONS, ids="ipykernel-{}".format)
 def kernel(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
     """One kernel per module and version; a test that needs one version parametrizes it with ``indirect=True``."""
     folder = tmp_path_factory.mktemp("kernel")
-    env = {key: value for key, value in os.environ.items() if not key.startswith("OPENCLAW_")}
-    path = [*_library(request.param), str(ROOT), *filter(None, [env.get("PYTHONPATH")])]
-    env |= {"PYTHONPATH": os.pathsep.join(path), "IPYTHONDIR": str(folder / "ipython")}
-    running = Kernel(request.param, env, folder)
+    running = Kernel(request.param, environment(folder, _library(request.param)), folder)
     yield running
     running.close()

@@ -47,6 +47,15 @@ runtime._loop.set_debug(True)
 runtime._loop.slow_callback_duration = 0.0
 """
 
+MARKED = """
+from openclaw_nb import Secret
+from pydantic import SecretStr
+token, marked = Secret("env:MY_TOKEN"), SecretStr(os.environ["MARKED"])
+cfg = {"token": token, "marked": marked, "value": os.environ["OPENAI_API_KEY"], "url": os.environ["WITH_SECRET"]}
+header = f"Authorization: Bearer {os.environ['OPENAI_API_KEY']}"
+[token, marked, str(token), token.upper()]
+"""
+
 LOCKED = """
 for _ in range(11):
     try:
@@ -63,6 +72,16 @@ CELLS = [
     ("%openclaw wait", "settled"),
     ("%%openclaw --model echo\nfail", "out of order"),
     ("%%openclaw --model openai-chat:gpt-5\ntell me", "400 Bad Request"),
+    (MARKED, "Secret('env:MY_TOKEN')"),
+    (
+        "%%openclaw --model echo --into told\n{token} {marked} {cfg} {cfg['token']} {cfg['value']} {header}",
+        "env:MY_TOKEN",
+    ),
+    ("told", "env:OPENAI_API_KEY"),
+    ("%%openclaw --model echo\nfail with {cfg}", "out of order"),
+    ("Secret(os.environ['MY_TOKEN'])", "never the value itself"),
+    ("Secret('env:NO_SUCH_VARIABLE').reveal()", "cannot be resolved"),
+    ("assert token.reveal() == os.environ['MY_TOKEN']\ndel cfg, header\ntoken", "Secret"),
     ("%openclaw connect {option}", "'{option}' is no address"),
     ("%openclaw connect $elsewhere", "'$elsewhere' is no address"),
     ("%%openclaw --to {elsewhere}\nhello", "'{elsewhere}' is no address"),
@@ -125,7 +144,7 @@ def test_no_secret_in_a_notebook(
     tmp_path: Path, kernel: Callable[..., Kernel], figure: Callable[[str, str], None]
 ) -> None:
     wrong, inside = Planted("a wrong token"), Planted("one in an address", plain=True)
-    key = Planted("a provider's key", plain=True)
+    key, marked = Planted("a provider's key", plain=True), Planted("a variable marked secret")
     (hidden := tmp_path / "hidden").mkdir()
     with (
         Served(hidden) as served,
@@ -137,6 +156,7 @@ def test_no_secret_in_a_notebook(
         running = kernel(
             URL=served.url, TOKEN_FILE=str(served.token_file), MY_TOKEN=token.text, WRONG_TOKEN=wrong.text,
             OPENCLAW_GATEWAY_TOKEN=token.text, OPENAI_API_KEY=key.text, OPENAI_BASE_URL=provider.url,
+            MARKED=marked.text, OPENCLAW_NB_SNAPSHOTS=str(tmp_path / "snapshots"),
             WITH_SECRET=f"wss://user:{inside.text}@example.org", ELSEWHERE=f"ws://127.0.0.1:{recorder.port}/",
             SILENT=f"ws://127.0.0.1:{silent.port}/",
         )  # fmt: skip
@@ -153,15 +173,16 @@ def test_no_secret_in_a_notebook(
     own = Planted("the kernel's own token", core=(tmp_path / "embedded").read_text())
     places |= files(tmp_path, served.token_file.name, "embedded")
     assert {"kernel.log", "saved.ipynb"} <= set(places)
+    assert b"env:OPENAI_API_KEY" in b"".join(data for place, data in places.items() if place.startswith("snapshots/"))
     lines = len(places["kernel.log"].splitlines())
     assert lines > 200, "nothing was logged, so this shows nothing"
-    assert not found([token, wrong, inside, key, own], places)
+    assert not found([token, wrong, inside, key, own, marked], places)
     assert not recorder.came, "somebody went where a model's text or a variable pointed"
     figure(
-        "reliability 25 (streams and gateway part)",
-        f"kernel: {len(CELLS)} cells that connect, ask, fail, come back, are refused and locked out; in all they send "
-        f"(displays, widgets, tracebacks, verbose ones too), .ipynb, history, snapshots and {lines:,} log lines 0 of 5 "
-        "secrets found; visits to an address in an answer or a variable: 0",
+        "reliability 25",
+        f"kernel: {len(CELLS)} cells that connect, ask, fail, come back, are refused and locked out, with secrets in "
+        f"prompts; in all they send (displays, widgets, tracebacks, verbose ones too), .ipynb, history, snapshot files "
+        f"and {lines:,} log lines 0 of 6 secrets found; visits to an address in an answer or a variable: 0",
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from openclaw_nb.models.base import Closable, Model, ModelEvent, ModelRequest, TextDelta, ThinkingDelta
+from openclaw_nb.models.base import AskedCall, Closable, Model, ModelEvent, ModelRequest, TextDelta, ThinkingDelta
 
 
 class Smallest:
@@ -29,6 +29,14 @@ def test_the_prompt_is_the_last_message() -> None:
                             {"role": "user", "content": "three"}))  # fmt: skip
     assert request.prompt == "three"
     assert request.level == 2
+    assert request.tools == ()
+
+
+def test_the_prompt_stays_the_users_while_tools_are_used() -> None:
+    call: AskedCall = {"key": "k", "name": "add", "arguments": {}}
+    request = ModelRequest(({"role": "user", "content": "one"}, {"role": "assistant", "content": "", "calls": [call]},
+                            {"role": "tool", "content": "2", "key": "k", "name": "add"}))  # fmt: skip
+    assert request.prompt == "one"
 
 
 @pytest.mark.parametrize("kind", [TextDelta, ThinkingDelta])

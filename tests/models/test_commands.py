@@ -53,6 +53,7 @@ def test_all_of_them() -> None:
         ("how do I save the answer?", "--into VAR"),
         ("how do I run it in the background?", "--bg"),
         ("how do I start a new session", "--session S"),
+        ("how do I go back to an earlier snapshot?", "%openclaw restore NAME"),
         ("how can I think deeper", "--level"),
         ("how do I set a budget?", "--budget USD"),
         ("how do I use another model?", "%openclaw model openai-chat:NAME"),

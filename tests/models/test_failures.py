@@ -111,6 +111,30 @@ def test_lasting_failures_are_not(error: Exception) -> None:
     assert pause(error, 1, 0, local=False) is None
 
 
+@pytest.mark.parametrize(
+    ("error", "begun", "code"),
+    [
+        (ModelHTTPError(429, "x"), False, "MODEL_UNAVAILABLE"),
+        (ModelHTTPError(503, "x"), True, "MODEL_UNAVAILABLE"),
+        (ModelConnectionError("x", "c", phase="read"), True, "MODEL_UNAVAILABLE"),
+        (ModelTimeoutError("x", "t", phase="read"), True, "MODEL_UNAVAILABLE"),
+        (ModelTimeoutError("x", "t", phase="read"), False, "MODEL"),
+        (ModelHTTPError(400, "x"), True, "MODEL"),
+        (UnexpectedModelBehavior("empty"), True, "MODEL"),
+        (ValueError("x"), True, "MODEL"),
+    ],
+)
+def test_what_a_client_may_take_up_again(error: Exception, begun: bool, code: str) -> None:
+    assert HERE.failure(error, begun=begun).code == code
+
+
+@pytest.mark.parametrize(
+    ("asked", "kept"), [(None, 0), (7.5, 7.5), (-1, 0), (float("nan"), 0), (float("inf"), 86_400), (0, 0)]
+)
+def test_how_long_it_is_to_be_left_alone(asked: float | None, kept: float) -> None:
+    assert HERE.failure(ModelHTTPError(429, "x", retry_after=asked), begun=False).retry_after == kept
+
+
 def test_retry_after_is_kept_to() -> None:
     def asked(seconds: float) -> float | None:
         return pause(ModelHTTPError(429, "x", retry_after=seconds), 1, 1.0, local=False)

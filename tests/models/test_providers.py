@@ -15,12 +15,15 @@ from typing import Any
 import pytest
 
 from openclaw_nb.errors import ConfigError, ModelError
-from openclaw_nb.models.base import Continuing, Model, ModelEvent, ModelRequest, TextDelta, ThinkingDelta
+from openclaw_nb.ledger import Ledger
+from openclaw_nb.models.base import Continuing, Model, ModelEvent, ModelRequest, TextDelta, ThinkingDelta, ToolCall
 from openclaw_nb.models.providers import ProviderModel
 from openclaw_nb.run import Usage
+from openclaw_nb.tools import Toolbox
 from tests.mock_openai import MockOpenAI, Reply, words
 
 KEY = "sk-planted-0123456789abcdef"
+NOT_JSON = "add was not called: its arguments have to be one JSON object"
 HELLO = ModelRequest(({"role": "user", "content": "hello there"},))
 
 
@@ -169,6 +172,73 @@ def test_two_streams_on_one_model(serve: Callable[..., MockOpenAI]) -> None:
 def test_withheld_answer_says_so(serve: Callable[..., MockOpenAI]) -> None:
     serve(tokens=0, finish_reason="content_filter")
     assert "content filter" in str(failure())
+
+
+# -- tools ---------------------------------------------------------------------------------------
+
+
+def add(a: int, b: int = 2) -> int:
+    """Adds two numbers."""
+    return a + b
+
+
+BOX = Toolbox([add])
+
+
+def with_box(*messages: Any) -> ModelRequest:
+    return ModelRequest((*HELLO.messages, *messages), tools=BOX.definitions)
+
+
+def test_tool_calls_are_streamed_in_pieces_and_come_whole(serve: Callable[..., MockOpenAI]) -> None:
+    mock = serve(tokens=2, calls=[("add", '{"a": 40, "b": 2}'), ("add", '{"a": 1}')])
+    *texts, one, other, usage = ask(with_box())
+    assert text_of(texts) == mock.text
+    assert isinstance(one, ToolCall)
+    assert isinstance(other, ToolCall)
+    assert [(call.key, call.name, call.arguments) for call in (one, other)] == [
+        ("", "add", {"a": 40, "b": 2}), ("", "add", {"a": 1}),
+    ]  # fmt: skip
+    assert usage == Usage(2, 2)
+    [tool] = mock.requests[0].body["tools"]
+    assert tool["type"] == "function"
+    assert tool["function"]["name"] == "add"
+    assert tool["function"]["description"] == "Adds two numbers."
+    assert tool["function"]["parameters"] == BOX.definitions[0].schema
+
+
+def test_without_tools_none_are_offered(serve: Callable[..., MockOpenAI]) -> None:
+    mock = serve(tokens=1)
+    ask()
+    assert not mock.requests[0].body.get("tools")
+
+
+def test_results_reach_the_wire_with_the_ids_of_their_calls(serve: Callable[..., MockOpenAI]) -> None:
+    mock = serve(Reply(tokens=2, thinking=["hm"], calls=[("add", '{"a": 40}'), ("add", '{"a": ')]), Reply(tokens=1))
+    calls = [event for event in ask(with_box()) if isinstance(event, ToolCall)]
+    ledger = Ledger("run")
+    for entry in ledger.ask(0, len(mock.text), calls):
+        ledger.end(entry, asyncio.run(BOX.call(entry.name, entry.arguments)).text, 0.1)
+    ask(with_box(*ledger.messages(mock.text)))
+    user, asked, *results = mock.requests[1].body["messages"]
+    assert user == {"role": "user", "content": "hello there"}
+    assert asked["content"] == mock.text
+    assert [(call["id"], call["function"]["name"]) for call in asked["tool_calls"]] == [
+        ("call_1_0", "add"), ("call_1_1", "add"),
+    ]  # fmt: skip
+    assert results == [
+        {"role": "tool", "tool_call_id": "call_1_0", "content": "42"},
+        {"role": "tool", "tool_call_id": "call_1_1", "content": NOT_JSON},
+    ]
+
+
+@pytest.mark.parametrize("pieces", [0, 1, 3])
+def test_calls_that_are_cut_off_are_asked_for_again_and_never_half_made(
+    serve: Callable[..., MockOpenAI], pieces: int
+) -> None:
+    calls = [("add", '{"a": 40}'), ("add", '{"a": 1}')]
+    mock = serve(Reply(tokens=0, calls=calls, lose_calls_after=pieces), Reply(tokens=0, calls=calls))
+    assert [event.arguments for event in ask(with_box()) if isinstance(event, ToolCall)] == [{"a": 40}, {"a": 1}]
+    assert mock.calls == 2
 
 
 # -- where it goes -------------------------------------------------------------------------------

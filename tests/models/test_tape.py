@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from openclaw_nb.errors import ConfigError, ModelError
-from openclaw_nb.models.base import Model, ModelEvent, ModelRequest, TextDelta, ThinkingDelta
+from openclaw_nb.models.base import Model, ModelEvent, ModelRequest, TextDelta, ThinkingDelta, ToolCall
 from openclaw_nb.models.function import FunctionModel
 from openclaw_nb.models.tape import Recorder, TapeModel
 from openclaw_nb.run import Usage
@@ -46,6 +46,29 @@ def test_plays_all_that_is_on_it(tape: Path) -> None:
     assert isinstance(model, Model)
     assert model.name == f"tape:{tape}"
     assert ask(model) == [ThinkingDelta("hm"), TextDelta("a"), ThinkingDelta("?"), TextDelta("b"), Usage(3, 9)]
+
+
+def test_tool_calls_are_recorded_and_played(tape: Path) -> None:
+    class Caller:
+        name = "caller"
+
+        async def stream(self, request: ModelRequest) -> AsyncIterator[ModelEvent]:
+            yield TextDelta("one ")
+            yield ToolCall("", "add", {"a": 1}, {"id": "x"})
+            yield ToolCall("", "add", '{"a"')
+            yield Usage(1, 1)
+
+    ask(Recorder(Caller(), tape))
+    assert json.loads(tape.read_text())["calls"] == [["add", {"a": 1}], ["add", '{"a"']]
+    played = [event for event in ask(TapeModel(tape)) if isinstance(event, ToolCall)]
+    assert played == [ToolCall("", "add", {"a": 1}), ToolCall("", "add", '{"a"')]
+
+
+@pytest.mark.parametrize("calls", [{}, [["add"]], [[1, {}]], [["add", 3]]])
+def test_malformed_calls_are_refused(tape: Path, calls: Any) -> None:
+    write(tape, {"deltas": [], "calls": calls or {"a": 1}})
+    with pytest.raises(ConfigError, match=r"malformed in line 1: calls "):
+        TapeModel(tape)
 
 
 def test_only_deltas_are_needed(tape: Path) -> None:

@@ -106,8 +106,8 @@ async def test_not_in_logs_reprs_and_errors(figure: Figure) -> None:
             things: list[Any] = [
                 client, client._link, client._session, client._runs, served, served._door, served._tokens,
                 served.engine, list(served._connections), [one.session for one in served._connections], run, vars(run),
-                answer, vars(answer), history, asyncio.all_tasks(), [shot.state for shot in served.engine.store.list()],
-                *errors, *map(vars, errors),
+                answer, vars(answer), history, asyncio.all_tasks(),
+                [shot.state for shot in served.engine.memory.store.list()], *errors, *map(vars, errors),
             ]  # fmt: skip
             shown = "\n".join(f"{thing!r}\n{thing!s}" for thing in things)
         trace = "".join("".join(traceback.format_exception(error)) for error in errors)

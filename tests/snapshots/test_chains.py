@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sqlite3
 from typing import Any
 
 import pytest
 
 from openclaw_nb.errors import SnapshotError
 from openclaw_nb.snapshots import chains
-from openclaw_nb.snapshots.chains import Chain, Chains, Logs
+from openclaw_nb.snapshots.chains import Chain, Chains, Recent
+from openclaw_nb.snapshots.messages import Log
 
 
 @pytest.fixture
@@ -94,12 +94,14 @@ def test_what_compares_like_an_array_is_refused() -> None:
 
 
 def test_the_conversations_read_last_are_known() -> None:
-    logs, db = Logs(), sqlite3.connect(":memory:")
-    assert logs.take(db, b"") is None
+    logs = Recent()
+    assert logs.take(None, 0) is None
     for n in range(9):
-        logs.keep(bytes([n]), [b"%d" % n])
-    assert logs.take(db, b"\0") is None, "the oldest of nine"
-    assert logs.take(db, b"\1") == [b"1"]
-    assert logs.take(db, b"\1") is None, "who takes one may change it"
-    assert logs.take(db, b"\2") == [b"2"]
-    db.close()
+        logs.keep(Log([b"%d" % n, b"end"], [bytes([n]), bytes([n, n])]))
+    assert logs.take(b"\0\0", 2) is None, "the oldest of nine"
+    assert logs.take(b"\1\1", 2) == ([b"1", b"end"], [b"\1", b"\1\1"])
+    assert logs.take(b"\1\1", 2) is None, "who takes one may change it"
+    for _ in range(2):
+        assert logs.take(b"\2", 1) == ([b"2"], [b"\2"]), "a beginning is a copy"
+    logs.keep(Log([b"3"], [b"\3"]))
+    assert logs.take(b"\4\4", 2), "what is known as a beginning forgets nobody"

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from hashlib import blake2b
 from pathlib import Path
 
 import pytest
 
 from openclaw_nb.errors import SnapshotError
-from openclaw_nb.snapshots import SnapshotStore, records
+from openclaw_nb.snapshots import SnapshotStore
 
 STATE = {"messages": [{"content": "a"}, {"content": "b"}], "small": 1, "large": "x" * 100}
 
@@ -73,36 +72,6 @@ def test_a_changed_row_is_found_out(path: Path, change: str) -> None:
         assert store.head("other").state == {"messages": [{"content": "old"}]}  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize(
-    ("change", "damaged", "sound"),
-    [
-        ("DELETE FROM heads WHERE name = x'406d61696e'", "main", "other"),
-        ("UPDATE heads SET seq = 1 WHERE name = x'406d61696e'", "main", "other"),
-        ("UPDATE heads SET seq = NULL WHERE name = x'406d61696e'", "main", "other"),
-        ("UPDATE heads SET name = x'406e61696e' WHERE name = x'406d61696e'", "main", "other"),
-        ("UPDATE heads SET name = x'40ff61696e' WHERE name = x'406d61696e'", "main", "other"),
-        ("UPDATE heads SET name = 7 WHERE name = x'406d61696e'", "main", "other"),
-        ("DELETE FROM heads WHERE name = x''", None, "main"),
-        ("UPDATE heads SET seq = 1 WHERE name = x''", None, "main"),
-        ("UPDATE heads SET seal = zeroblob(16) WHERE name = x''", None, "main"),
-    ],
-)
-def test_a_lost_or_moved_head_is_found_out(path: Path, change: str, damaged: str | None, sound: str) -> None:
-    with tampered(path, change) as store:
-        with pytest.raises(SnapshotError, match="damaged"):
-            _ = store.get() if damaged is None else store.head(damaged)
-        if damaged is not None:
-            with pytest.raises(SnapshotError, match="damaged"):
-                store.append(damaged, [{"content": "c"}])
-            with pytest.raises(SnapshotError, match="damaged"):
-                store.sessions()
-        with pytest.raises(SnapshotError, match="damaged"):
-            store.prune(keep=1)
-        assert store.verify() != []
-        assert store.head(sound) is not None
-        assert len(store.list()) == 2
-
-
 def test_a_lost_snapshot_is_found_out(path: Path) -> None:
     with tampered(path, "DELETE FROM snapshots WHERE seq = 2") as store:
         with pytest.raises(SnapshotError):
@@ -130,27 +99,3 @@ def test_what_another_connection_damages_is_found_out_although_it_was_read_befor
         for ask in (store.get, lambda: store.head("main"), lambda: store.append("main", []).state):
             with pytest.raises(SnapshotError, match="damaged"):
                 ask()
-
-
-def test_a_file_of_the_first_format_opens_and_keeps_its_evidence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "old.db"
-    with monkeypatch.context() as then:
-        then.setattr(records, "FORMATS", records.FORMATS[:1])
-        with SnapshotStore(path) as store:
-            store.put(STATE, session="main")
-            store.append("other", [{"content": "c"}])
-    with SnapshotStore(path) as store:
-        assert store.verify() == []
-        assert store.head("main").state == STATE  # type: ignore[union-attr]
-        assert store.append("main", [{"content": "c"}]).state["messages"] == [*STATE["messages"], {"content": "c"}]
-    with tampered(path, "DELETE FROM heads WHERE name = x'406d61696e'") as store:
-        assert store.head("nobody") is None
-        with pytest.raises(SnapshotError, match="the place of session 'main' is damaged"):
-            store.head("main")
-
-
-def test_the_first_format_is_what_it_was() -> None:
-    """To the letter: SQLite keeps the statements in the file, and a file of other statements is refused."""
-    assert blake2b("\n".join(records.FORMATS[0]).encode(), digest_size=8).hexdigest() == "8bc368b2f72d76f1"

@@ -8,6 +8,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 
 from openclaw_nb.errors import SnapshotError
 from openclaw_nb.snapshots import Snapshot, SnapshotStore
+from openclaw_nb.snapshots.messages import BLOCK
 
 
 def said(*contents: str) -> dict[str, Any]:
@@ -122,17 +124,23 @@ def test_a_turn_costs_the_same_in_a_large_store_and_in_a_long_session(store: Sna
     def turn(session: str) -> None:
         head = store.head(session)
         assert (head is None) == (session != "main")
-        store.append(session, said("question", "answer")["messages"])
+        store.append(session, said(f"question in {session}", "answer")["messages"])
+
+    def costs(name: str) -> tuple[int, int]:
+        """Of as many turns as are entered into the indexes at once, in new sessions and in a long one."""
+        new = sum(steps(store, partial(turn, f"{name} {n}")) for n in range(BLOCK))
+        return new, sum(steps(store, partial(turn, "main")) for _ in range(BLOCK))
 
     store.append("main", said("a")["messages"])
-    turn("main")
-    small, short = steps(store, lambda: turn("new 1")), steps(store, lambda: turn("main"))
+    costs("first")
+    small, short = costs("second")
     for n in range(300):
         store.append(f"session {n}", said("a")["messages"])
         turn("main")
-    assert steps(store, lambda: turn("new 2")) < 1.2 * small + 10
-    assert steps(store, lambda: turn("main")) < 1.2 * short + 10
-    assert len(store.head("main").state["messages"]) == 607  # type: ignore[union-attr]
+    large, long = costs("third")
+    assert large < 1.2 * small
+    assert long < 1.2 * short
+    assert len(store.head("main").state["messages"]) == 1 + 6 * BLOCK + 600  # type: ignore[union-attr]
     assert store.verify() == []
 
 

@@ -22,7 +22,10 @@ def environment() -> dict[str, str]:
     """This one without what would let an answer depend on the machine."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("OPENCLAW_")}
     kept = {name: value for name, value in kept.items() if not name.endswith("_API_KEY")}
-    return kept | {"JUPYTER_PREFER_ENV_PATH": "1", "OPENCLAW_NB_RENDER": "static"}
+    folder = str(NOTEBOOKS.parent / "build" / "snapshots")
+    return kept | {
+        "JUPYTER_PREFER_ENV_PATH": "1", "OPENCLAW_NB_RENDER": "static", "OPENCLAW_NB_SNAPSHOTS": folder
+    }  # fmt: skip
 
 
 def save(path: Path) -> None:

@@ -14,10 +14,14 @@ export function element<K extends keyof HTMLElementTagNameMap>(
 export function button(label: string, press: (event: Event) => void): HTMLButtonElement {
   const made = element("button", "", label);
   made.type = "button";
-  // JupyterLab takes Enter for itself wherever this attribute is missing.
-  made.dataset.lmSuppressShortcuts = "true";
+  keepKeys(made);
   made.addEventListener("click", press);
   return made;
+}
+
+/** Keep the keys pressed in what has the focus: JupyterLab takes Enter, arrows and letters wherever this is missing. */
+export function keepKeys(focused: HTMLElement): void {
+  focused.dataset.lmSuppressShortcuts = "true";
 }
 
 /** Write only what changed, so that a screen reader and a selection are left alone. */

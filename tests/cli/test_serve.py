@@ -1,16 +1,9 @@
-"""openclaw-nb, as a person runs it: in processes of its own."""
+"""openclaw-nb serve and token: gateways of their own, what they say, and who gets in."""
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
 import stat
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,79 +16,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from openclaw_nb.cli import main
 from tests.certificates import make_certificate
+from tests.cli.processes import run, serving
 from tests.strangers import UPGRADE
-
-COMMAND = [sys.executable, "-m", "openclaw_nb.cli"]
-
-
-def run(*arguments: str, env: dict[str, str] | None = None, **options: object) -> subprocess.CompletedProcess[str]:
-    clean = {key: value for key, value in os.environ.items() if not key.startswith("OPENCLAW_")} | (env or {})
-    return subprocess.run(  # type: ignore[call-overload,no-any-return]
-        [*COMMAND, *arguments], capture_output=True, text=True, timeout=60, env=clean, **options
-    )
-
-
-def ask_at_length() -> subprocess.Popen[str]:
-    """A process whose answer has begun and takes minutes."""
-    asking = subprocess.Popen(
-        [*COMMAND, "ask", "count to 5000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert asking.stdout is not None
-    assert asking.stdout.read(5) == "1, 2,"
-    return asking
-
-
-def test_ask() -> None:
-    done = run("ask", "what is 6*7?")
-    assert done.returncode == 0
-    assert "42" in done.stdout
-    assert done.stderr == ""
-
-
-def test_ask_from_standard_input() -> None:
-    assert "42" in run("ask", "-", input="what is 6*7?").stdout
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["ask", "x", "--to", "ws://127.0.0.1:9"], "no gateway at ws://127.0.0.1:9: connection refused"),
-        (["ask", "x", "--level", "7"], "level '7' is not one of"),
-        (["ask", "x", "--timeout", "nan"], "'nan' is not a number above 0"),
-        (["ask", "  "], "the prompt is empty"),
-        (["ask", "x", "--model", "offlin"], "offlin"),
-        (["serve", "--host", "0.0.0.0", "--token-file", "/no/such/token"], "unless it has TLS (tls=, --tls-cert)"),
-        (["serve", "--port", "0"], "set OPENCLAW_GATEWAY_TOKEN, or name a --token-file"),
-        (["serve", "--port", "0", "--token-file", "/no/such/token"], "/no/such/token: No such file or directory"),
-        (["serve", "--token-file", "/"], "/ is no regular file"),
-        (
-            ["serve", "--token-file", "/tmp", "--tls-cert", "/no/such/chain"],
-            "/no/such/chain: No such file or directory",
-        ),
-        (["token", "rotate", "/no/such/token"], "/no/such/token: No such file or directory"),
-    ],
-)
-def test_mistakes_are_one_line(arguments: list[str], words: str) -> None:
-    done = run(*arguments)
-    assert done.returncode == 1
-    assert words in done.stderr
-    assert len(done.stderr.splitlines()) == 1
-
-
-@contextmanager
-def serving(*arguments: str | Path) -> Iterator[tuple[str, str]]:
-    """A gateway of its own; where it is, and what it said of it."""
-    process = subprocess.Popen(
-        [*COMMAND, "serve", "--port", "0", "--model", "offline:0", *arguments], stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        yield line.split(" at ")[1].split(";")[0], line
-    finally:
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
-        process.stdout.close()  # type: ignore[union-attr]
 
 
 def test_serve_and_ask(tmp_path: Path) -> None:
@@ -110,6 +32,27 @@ def test_serve_and_ask(tmp_path: Path) -> None:
         assert refused.returncode == 1
         assert "does not let us in" in refused.stderr
         assert "ok    gateway" in run("doctor", "--to", url, env={"OPENCLAW_GATEWAY_TOKEN": token}).stdout
+
+
+def test_sessions_outlive_the_gateway_where_there_is_a_store(tmp_path: Path) -> None:
+    options = ("--token-file", tmp_path / "token", "--store", tmp_path / "kept.db")
+    with serving(*options) as (url, line):
+        assert line.endswith(f"; sessions are kept in {tmp_path / 'kept.db'}\n")
+        token = {"OPENCLAW_GATEWAY_TOKEN": (tmp_path / "token").read_text().strip()}
+        assert "42" in run("ask", "what is 6*7?", "--to", url, env=token).stdout
+    assert not (tmp_path / "kept.db-wal").exists(), "the store was not closed"
+    with serving(*options) as (url, _):
+        assert "what is 6*7?" in run("ask", "what did I ask first?", "--to", url, env=token).stdout
+        listed = run("snapshots", "list", "--store", str(tmp_path / "kept.db"))
+        assert listed.stdout.splitlines()[-1].endswith("here: main")
+    assert stat.S_IMODE((tmp_path / "kept.db").stat().st_mode) == 0o600
+    (tmp_path / "notes").write_text("mine\n" * 500)
+    refused = run("serve", "--port", "0", "--store", str(tmp_path / "notes"), env=token)
+    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+    assert f"{tmp_path / 'notes'}: the file is no snapshot store" in refused.stderr
+    with serving("--token-file", tmp_path / "token") as (url, line):
+        assert line.endswith("; sessions end with this gateway (--store FILE keeps them)\n")
+        assert "You asked nothing" in run("ask", "what did I ask first?", "--to", url, env=token).stdout
 
 
 def test_a_token_file_outlives_the_gateway_and_its_tokens_are_rotated_and_revoked(tmp_path: Path) -> None:
@@ -190,45 +133,3 @@ def test_certificates_that_cannot_be_taken(
     ]
     assert main(["serve", "--port", "0", f"--token-file={tmp_path}/token", *filter(None, options)]) == 1
     assert capfd.readouterr() == ("", f"openclaw-nb: {words.format(tmp_path)}\n")
-
-
-def test_an_interrupt_keeps_what_came() -> None:
-    asking = ask_at_length()
-    time.sleep(0.2)
-    asking.send_signal(signal.SIGINT)
-    rest, said = asking.communicate(timeout=10)
-    assert asking.returncode == 130
-    assert rest.endswith(", \n")
-    assert said.startswith("[stopped by you; ")
-
-
-def test_a_reader_that_leaves_ends_it() -> None:
-    asking = ask_at_length()
-    assert asking.stdout is not None
-    asking.stdout.close()
-    _, said = asking.communicate(timeout=10)
-    assert (asking.returncode, said) == (141, "")
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-def test_an_answer_that_cannot_be_written_is_no_success() -> None:
-    with open("/dev/full", "w") as full:
-        done = subprocess.run(
-            [*COMMAND, "ask", "6*7"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
-        )
-    assert (done.returncode, done.stderr) == (1, "openclaw-nb: No space left on device\n")
-
-
-def test_no_character_is_lost_where_it_cannot_be_written() -> None:
-    done = run("ask", "30 C in F", env={"PYTHONIOENCODING": "ascii"})
-    assert done.returncode == 0
-    assert r"30 \xb0C = **86 \xb0F**" in done.stdout
-
-
-def test_doctor() -> None:
-    done = run("doctor")
-    assert done.returncode == 0
-    assert "ok    gateway: agent://local answers" in done.stdout
-    broken = run("doctor", "--to", "ws://127.0.0.1:9")
-    assert broken.returncode == 1
-    assert "look  gateway" in broken.stdout

@@ -1,0 +1,112 @@
+"""What may stand where a line of `%openclaw` or `%%openclaw` ends: commands, options, and what they name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from types import ModuleType
+
+from . import options
+from .memory import Memory
+from .namespace import ALL
+from .notebook import SHORT_ID, Notebook
+from .runtime import Runtime
+from .storage import CHOICES
+
+__all__ = ["complete"]
+
+NEWEST = 50
+"""Snapshots that are offered."""
+
+
+def complete(notebook: Notebook, line: str, commands: Iterable[str]) -> list[str]:
+    """What may stand where the line ends; names with spaces are left out, as only a quotation could hold them."""
+    head, *words = line.split(" ")
+    before, last = (words[-2] if len(words) > 1 else ""), (words[-1] if words else "")
+    if head != "%%openclaw" and len(words) <= 1:
+        return list(commands)
+    command = "" if head == "%%openclaw" else words[0]
+    used = set(words[:-1])
+    match command, before:
+        case "", "--from":
+            return [*_sessions(), *_snapshots()]
+        case "" | "snapshot" | "snapshots" | "restore", "--session":
+            return _sessions()
+        case "" | "snapshot" | "restore", "--vars":
+            return _variables(notebook, last) + ([ALL] if command == "restore" else [])
+        case "", _:
+            option = options.OPTIONS.get(before)
+            if option is not None and option.read is not None:
+                return list(option.choices)
+            return [name for name in options.OPTIONS if name not in used]
+        case _:
+            return _WORDS[command](notebook, used) if command in _WORDS else []
+
+
+def _active(notebook: Notebook, _: set[str]) -> list[str]:
+    return [id[:SHORT_ID] for id, run in notebook.runs.items() if not run.done()]
+
+
+def _options(*names: str) -> Callable[[Notebook, set[str]], list[str]]:
+    return lambda _, used: [name for name in names if name not in used]
+
+
+def _places(_: Notebook, used: set[str]) -> list[str]:
+    return [*(() if used & {*CHOICES} else CHOICES), *(name for name in options.LIMITS if name not in used)]
+
+
+def _restorable(_: Notebook, used: set[str]) -> list[str]:
+    return [*_snapshots(), *(name for name in ("--session", "--vars") if name not in used)]
+
+
+def _either(_: Notebook, used: set[str]) -> list[str]:
+    return [*_sessions(), *_snapshots()]
+
+
+_WORDS: Mapping[str, Callable[[Notebook, set[str]], list[str]]] = {
+    "branch": lambda notebook, used: _either(notebook, used) if len(used) > 1 else [],
+    "cancel": _active,
+    "compare": _either,
+    "connect": _options("agent://local", "--token", "--token-env", "--token-file"),
+    "keep": _places,
+    "level": _options("auto", "1", "2", "3", "4"),
+    "nested": _options("on", "off"),
+    "restore": _restorable,
+    "snapshot": _options("--session", "--vars"),
+    "snapshots": _options("--session"),
+}
+
+
+def _memory() -> Memory | None:
+    """The memory, if there is one yet: nothing is started to complete a word."""
+    runtime = Runtime.running()
+    return None if runtime is None else runtime.memory
+
+
+def _sessions() -> list[str]:
+    memory = _memory()
+    return [] if memory is None else _whole(memory.store.places())
+
+
+def _snapshots() -> list[str]:
+    """The names, then the ids of the newest."""
+    memory = _memory()
+    newest = [] if memory is None else memory.store.list()[: -NEWEST - 1 : -1]
+    return _whole([*(one.label for one in newest), *(one.id[:SHORT_ID] for one in newest)])
+
+
+def _variables(notebook: Notebook, word: str) -> list[str]:
+    """Variables behind the comma that a word ends with; of the user's names those that hold data."""
+    begun = word.rpartition(",")[0]
+    taken = set(begun.split(","))
+    hidden = notebook.shell.user_ns_hidden
+    names = [
+        name
+        for name, value in list(notebook.shell.user_ns.items())
+        if not name.startswith("_") and name not in hidden and name not in taken
+        and not callable(value) and not isinstance(value, ModuleType)
+    ]  # fmt: skip
+    return [f"{begun},{name}" if begun else name for name in sorted(names)]
+
+
+def _whole(names: Iterable[str]) -> list[str]:
+    return [name for name in dict.fromkeys(names) if name and name.isprintable() and " " not in name]

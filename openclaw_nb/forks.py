@@ -1,0 +1,188 @@
+"""Fork: the state that one run works on, beside its session: kept as it grows, and merged back when the run ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from .errors import SnapshotError
+from .ledger import Ledger
+from .memory import Cut, Memory
+from .models.base import Message
+from .redaction import settled
+from .snapshots import Snapshot
+
+__all__ = ["Fork", "Task"]
+
+log = logging.getLogger("openclaw_nb")
+
+
+@dataclass(slots=True)
+class Task:
+    """What a run was asked, as its snapshots keep it; ``budget`` is its limit in USD, ``beside`` how it works."""
+
+    id: str
+    message: str
+    session: str
+    agent: str
+    level: int
+    model: str | None
+    budget: float | None = None
+    beside: bool = False
+
+
+class Fork:
+    """One run's state. ``past`` is what was said in its session before; ``answer`` collects what is said now.
+
+    A snapshot is taken when it begins (where a file outlives the process), every ``interval`` seconds in which the
+    answer grew, and at each `step`. Writing is done elsewhere, so that no stream waits for it. None takes none.
+
+    ``cut`` is what is known of a run that is taken up again: its ``ledger`` has the tool calls, ``known`` its text.
+    """
+
+    def __init__(
+        self, memory: Memory, task: Task, base: Snapshot | None, interval: float | None, cut: Cut | None = None
+    ) -> None:
+        self.task = task
+        self.session = task.session
+        """The session that it is merged into: a branch of the one asked for where that has moved on."""
+        self.ledger = Ledger(task.id, cut.calls if cut else ())
+        self.known = cut.text if cut else ""
+        self.answer: list[str] = []
+        self.tokens = 0
+        state = base.state if base else {}
+        self.past: list[dict[str, Any]] = state.get("messages", [])
+        self._memory = memory
+        self._base = base.id if base else None
+        self._spent: float = state.get("spent", 0.0)
+        self._was_cut = bool(state.get("run"))
+        self._interval = interval
+        self._kept = 0  # pieces of the answer that are kept
+        self._tip: str | None = None  # the newest snapshot of this fork
+        self._parts = 0
+        self._given: set[str] = set()  # keys of the calls whose results are kept
+        self._unkept: list[dict[str, Any]] = []  # messages, where the disk refused
+        self._held = ""  # of the answer, as it may be the first half of a secret
+        self._grew = False
+        self._taken = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def question(self) -> Message:
+        return {"role": "user", "content": self.task.message}
+
+    def begin(self) -> None:
+        """Take the first snapshot, and the others in time."""
+        if self._interval is None:
+            return
+        if not self._memory.store.in_memory:
+            self._take("checkpoint", "running")
+        self._again()
+
+    def step(self) -> None:
+        """Take a snapshot now; the answer's steps are points to return to as well."""
+        if self._interval is not None:
+            self._take("step", "running")
+
+    async def keep_calls(self) -> None:
+        """Have the ledger kept when this returns, interval or none. SnapshotError where that fails: no call unkept."""
+        await asyncio.shield(asyncio.wrap_future(self._take("step", "running", strict=True)))
+
+    async def merge(self, facts: Mapping[str, Any], cost: float | None) -> str:
+        """Let the session grow by question and answer, and end; the id of the snapshot."""
+        text = "".join(self.answer)
+        exchange = [{**message, "run": self.task.id} for message in self.ledger.messages(text)]
+        answer = {"role": "assistant", "content": text[self.ledger.at :], "run": self.task.id, **facts}
+        others: dict[str, Any] = {"kind": "turn", "level": self.task.level}
+        if cost:
+            others["spent"] = self._spent + cost
+        if self.task.budget is not None:
+            others["budget"] = self.task.budget
+        ended = facts.keys() & {"stopped", "failed"}
+        if ended:
+            others["run"] = self._record("".join(ended), self._base)
+        elif self._was_cut:
+            others["run"] = None
+        return await self._memory.do(self._merge, [dict(self.question), *exchange, answer], others)
+
+    async def give_up(self, state: str) -> str | None:
+        """End beside the session, which stays as it was; the id of the snapshot that knows what was asked and said.
+
+        With "" it came to its end, and had nothing to say: nobody is to go on with it.
+        """
+        if state or self._taken:
+            await asyncio.shield(asyncio.wrap_future(self._take("checkpoint", state or "stopped")))
+        return self._tip
+
+    def end(self) -> None:
+        """Take no more snapshots."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _again(self) -> None:
+        if self._interval is not None:
+            self._timer = asyncio.get_running_loop().call_later(self._interval, self._tick)
+
+    def _tick(self) -> None:
+        if len(self.answer) > self._kept:
+            self._take("checkpoint", "running")
+        self._again()
+
+    def _take(self, kind: str, state: str, *, strict: bool = False) -> Future[None]:
+        """Keep what is new of the answer, and how far the run is."""
+        self._taken = True
+        text, self._kept = self._held + "".join(self.answer[self._kept :]), len(self.answer)
+        # Half a secret has no name yet; where the model has stopped, there is no other half.
+        end = settled(text) if (kind, state) == ("checkpoint", "running") else len(text)
+        new, self._held = text[:end], text[end:]
+        record = self._record(state, self._base)
+        record["offset"] -= len(self._held)
+        results = [one for one in self.ledger.entries if one.state == "done" and one.key not in self._given]
+        self._given |= {one.key for one in results}
+        return self._memory.submit(self._keep, kind, new, [self.ledger.result(one) for one in results], record, strict)
+
+    def _keep(self, kind: str, new: str, results: list[dict[str, Any]], record: dict[str, Any], strict: bool) -> None:
+        """On the writer's thread: add what is new to what was kept. A disk that refuses must not end a stream."""
+        messages = self._unkept or ([] if self._tip else [dict(self.question)])
+        if new:
+            messages.append({"role": "assistant", "content": new, "run": self.task.id, "part": self._parts})
+            self._parts += 1
+        messages += results
+        try:
+            others = {"kind": kind, "level": self.task.level, "run": record}
+            self._grew = self._tip is not None
+            self._tip = self._memory.fork(self.task.session, self._tip or self._base, messages, **others).id
+            self._unkept = []
+        except Exception:
+            self._unkept = messages
+            if strict:
+                raise
+            log.warning("run %s was not kept on its way", self.task.id, exc_info=True)
+
+    def _merge(self, messages: list[dict[str, Any]], others: dict[str, Any]) -> str:
+        """On the writer's thread; a fork that never grew leaves nothing behind."""
+        if self.task.beside:
+            place = self.session, self.task.id, self.past, self._base
+            merged, self.session = self._memory.merge_beside(*place, messages, **others)
+        else:
+            merged = self._memory.append(self.session, messages, **others)
+        if self._tip is not None and not self._grew:
+            with suppress(SnapshotError):
+                self._memory.store.retract(self._tip)
+        return merged.id
+
+    def _record(self, state: str, base: str | None) -> dict[str, Any]:
+        task = self.task
+        return {
+            "id": task.id, "agent": task.agent, "message": task.message, "level": task.level, "model": task.model,
+            "budget": task.budget, "at": len(self.past), "base": base, "tokens": self.tokens,
+            "offset": sum(map(len, self.answer)), "calls": self.ledger.plain(), "state": state,
+        }  # fmt: skip
