@@ -41,7 +41,9 @@ def test_the_scripts_run_as_printed(tmp_path: Path) -> None:
     printed = []
     for script in re.findall(r"```python\n(.*?)```", text(), re.DOTALL):
         file.write_text(script, encoding="utf-8")
-        done = subprocess.run([sys.executable, str(file)], capture_output=True, text=True, timeout=60, env=env, cwd=tmp_path)
+        done = subprocess.run(
+            [sys.executable, str(file)], capture_output=True, text=True, timeout=60, env=env, cwd=tmp_path
+        )
         assert (done.returncode, done.stderr) == (0, "")
         printed.append(done.stdout)
     assert "12" in printed[0]
