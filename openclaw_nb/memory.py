@@ -136,7 +136,7 @@ class Memory:
         """The sessions that have begun, by name, each with the snapshot it stands at."""
         if self._heads is None:
             return self.store.sessions()
-        return {name: self.store.get(id) for name, id in sorted(self._heads.items()) if id is not None}
+        return {name: self.store.peek(id) for name, id in sorted(self._heads.items()) if id is not None}
 
     def earlier(self) -> dict[str, Snapshot]:
         """Where the sessions of earlier kernels stood, or the run that was cut there; by name."""

@@ -84,7 +84,7 @@ class SnapshotStore:
             row = records.add(db, manifest._replace(tail=tail), base, items)
             pointers.stand(db, row, merge=merge)
             self._recent.add(row)
-            snapshot = self._snapshot(row)
+            snapshot = self._snapshot(row, size=sum(map(len, bodies)))
         return self._tell(snapshot)
 
     def append(
@@ -115,19 +115,20 @@ class SnapshotStore:
                 log.hashes.extend(hashes)
                 self._recent.keep(log)
             there, tail = known(db, hashes, base.tail)
+            new = bodies[there:]
             manifest = Row(
                 label=title,
                 session=name,
                 created=time.time(),
                 length=(base.length or 0) + len(bodies),
                 others=encode(records.tree(base) | tree) if tree else base.others,
-                tail=add_messages(db, bodies[there:], hashes[there:], tail),
+                tail=add_messages(db, new, hashes[there:], tail),
                 chain=chain,
             )
             row = records.add(db, manifest, head, items)
             pointers.stand(db, row, merge=merge)
             self._recent.add(row)
-            snapshot = self._snapshot(row)
+            snapshot = self._snapshot(row, size=sum(map(len, new)))
         return self._tell(snapshot)
 
     def name(self, id: str, label: str) -> Snapshot:
@@ -173,6 +174,12 @@ class SnapshotStore:
             if row is None:
                 raise SnapshotError("there is no snapshot yet")
             return self._read(db, row)
+
+    def peek(self, id: str) -> Snapshot:
+        """The snapshot of that id, as `list` has it: its state is read when it is asked for."""
+        with self._database.transaction(f"snapshot {id}") as db:
+            row = records.find(db, id)
+            return self._snapshot(row, label=_label(row, pointers.names(db)))
 
     def find(self, which: str) -> Snapshot:
         """The snapshot of that name, or else of that id; its state is read as `get` does."""

@@ -58,3 +58,23 @@ def test_equal_is_what_has_the_same_id_and_place() -> None:
         assert kept == store.get() == store.list()[0]
         assert len({kept, store.get()}) == 1
         assert kept != store.put({"messages": [{"content": "a"}]}, label="x", session="main")
+
+
+def test_the_size_that_is_known_when_it_is_kept_is_that_of_the_list() -> None:
+    with SnapshotStore() as store:
+        said = [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "h" * 100}]
+        store.append("main", said[:1])
+        store.point("main", None)
+        kept = [store.put({"messages": said}), store.append("main", said), store.append("main", [{"content": "new"}])]
+        assert [snapshot.size for snapshot in kept] == [snapshot.size for snapshot in store.list()[1:]]
+        assert [snapshot.size > 0 for snapshot in kept] == [True, False, True]
+
+
+def test_a_peek_reads_the_state_when_it_is_asked_for() -> None:
+    store = SnapshotStore()
+    kept = store.name(store.put({"messages": ["hello"]}).id, "first")
+    peeked = store.peek(kept.id)
+    assert (peeked.id, peeked.label, peeked.state) == (kept.id, "first", {"messages": ["hello"]})
+    store.close()
+    with pytest.raises(SnapshotError, match="closed"):
+        peeked.state  # noqa: B018 - it is the reading that fails
