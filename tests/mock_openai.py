@@ -20,8 +20,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pytest
 
 __all__ = ["MockOpenAI", "Reply", "Request", "words"]
 
@@ -325,6 +329,18 @@ def _completion(body: Body, reply: Reply) -> Body:
         "choices": [{"index": 0, "message": message, "finish_reason": reply.finish_reason}],
         "usage": _usage(body, reply),
     }  # fmt: skip
+
+
+def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., MockOpenAI]]:
+    """A way to start mocks, for a fixture: OpenAI's models are asked of the newest, and all end with it."""
+    with ExitStack() as running:
+
+        def start(*replies: Reply, **fields: Any) -> MockOpenAI:
+            mock = running.enter_context(MockOpenAI(*replies, **fields))
+            monkeypatch.setenv("OPENAI_BASE_URL", mock.url)
+            return mock
+
+        yield start
 
 
 def _arguments(arguments: Sequence[str] | None = None) -> Iterator[tuple[str, Any]]:

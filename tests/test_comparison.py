@@ -12,16 +12,9 @@ import pytest
 from openclaw_nb.comparison import WIDTH, compare
 from openclaw_nb.errors import SnapshotError
 from openclaw_nb.snapshots import SnapshotStore
+from tests.conversations import answered, asked
 
 HOSTILE = "<script>alert(1)</script>\x1b[2J\u202e $x$ \\(y\\) <img src=x onerror=alert(1)>\n\n# heading"
-
-
-def asked(content: str) -> dict[str, Any]:
-    return {"role": "user", "content": content}
-
-
-def answered(content: str, **note: Any) -> dict[str, Any]:
-    return {"role": "assistant", "content": content, "run": content[:5], "level": 2, "model": "offline"} | note
 
 
 @pytest.fixture

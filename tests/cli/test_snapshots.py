@@ -16,18 +16,11 @@ from openclaw_nb.cli import main
 from openclaw_nb.memory import Memory, cut_in
 from openclaw_nb.snapshots import SnapshotStore
 from tests.cli.processes import run
+from tests.conversations import answered, asked
 
 Snapshots = Callable[..., tuple[int, str, str]]
 
 HOSTILE = "\x1b]0;owned\x07\u202e\nyou\n<b>"
-
-
-def asked(content: str) -> dict[str, Any]:
-    return {"role": "user", "content": content}
-
-
-def answered(content: str, **note: Any) -> dict[str, Any]:
-    return {"role": "assistant", "content": content, "run": content[:5], "level": 2, "model": "offline"} | note
 
 
 @pytest.fixture

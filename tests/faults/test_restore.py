@@ -18,7 +18,7 @@ from openclaw_nb.models.base import Closable, ModelEvent, ModelRequest, TextDelt
 from openclaw_nb.run import Run, RunEvent, State, Status
 from tests.faults.proxy import behind, seamless
 from tests.foreign import foreign
-from tests.mock_openai import MockOpenAI, Reply, words
+from tests.mock_openai import MockOpenAI, Reply, started, words
 from tests.spine import Counted, asynchronous, serving, soon
 
 Figure = Callable[[str, str], None]
@@ -37,17 +37,7 @@ def rest(body: dict[str, Any]) -> list[str]:
 def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., MockOpenAI]]:
     """Starts a mock that OpenAI's models are asked of."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test-0123456789")
-    running: list[MockOpenAI] = []
-
-    def start(*replies: Reply) -> MockOpenAI:
-        mock = MockOpenAI(*replies).__enter__()
-        running.append(mock)
-        monkeypatch.setenv("OPENAI_BASE_URL", mock.url)
-        return mock
-
-    yield start
-    for mock in running:
-        mock.__exit__()
+    yield from started(monkeypatch)
 
 
 @pytest.fixture(autouse=True)

@@ -20,7 +20,7 @@ from openclaw_nb.models.base import Continuing, Model, ModelEvent, ModelRequest,
 from openclaw_nb.models.providers import ProviderModel
 from openclaw_nb.run import Usage
 from openclaw_nb.tools import Toolbox
-from tests.mock_openai import MockOpenAI, Reply, words
+from tests.mock_openai import MockOpenAI, Reply, started, words
 
 KEY = "sk-planted-0123456789abcdef"
 NOT_JSON = "add was not called: its arguments have to be one JSON object"
@@ -38,17 +38,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def serve(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Starts mocks and points the provider at the newest."""
-    running: list[MockOpenAI] = []
-
-    def start(*replies: Reply, **fields: Any) -> MockOpenAI:
-        mock = MockOpenAI(*replies, **fields).__enter__()
-        running.append(mock)
-        monkeypatch.setenv("OPENAI_BASE_URL", mock.url)
-        return mock
-
-    yield start
-    for mock in running:
-        mock.__exit__()
+    yield from started(monkeypatch)
 
 
 @asynccontextmanager

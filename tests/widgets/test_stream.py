@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
 import gc
 import json
 import logging
@@ -22,12 +21,12 @@ from comm.base_comm import BaseComm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from IPython.core.displaypub import CapturingDisplayPublisher
-from IPython.core.interactiveshell import InteractiveShell
-from traitlets.config import Config
 
 from openclaw_nb.run import Delta, End, Run, State, Status, Step
 from openclaw_nb.widgets.library import close_library, open_library
 from openclaw_nb.widgets.stream import StreamView, show_run
+
+pytestmark = pytest.mark.usefixtures("shown")
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
@@ -105,22 +104,6 @@ def page(loop: VirtualLoop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
     yield page
     close_library()
     ipywidgets.Widget.close_all()
-
-
-@pytest.fixture(scope="module")
-def shell() -> Iterator[InteractiveShell]:
-    shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
-    yield shell
-    InteractiveShell.clear_instance()
-    shell.atexit_operations()
-    atexit.unregister(shell.atexit_operations)
-
-
-@pytest.fixture(autouse=True)
-def shown(shell: InteractiveShell) -> CapturingDisplayPublisher:
-    """What has been displayed."""
-    shell.display_pub = CapturingDisplayPublisher()
-    return shell.display_pub
 
 
 class Feeder:

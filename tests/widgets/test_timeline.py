@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import json
 import logging
 import threading
@@ -15,14 +14,14 @@ import ipywidgets
 import pytest
 from comm.base_comm import BaseComm
 from IPython.core.displaypub import CapturingDisplayPublisher
-from IPython.core.interactiveshell import InteractiveShell
-from traitlets.config import Config
 
 from openclaw_nb.errors import SnapshotError
 from openclaw_nb.snapshots import SnapshotStore
 from openclaw_nb.widgets import timeline as module
 from openclaw_nb.widgets.library import close_library, static
 from openclaw_nb.widgets.timeline import MOST, SnapshotTimeline
+
+pytestmark = pytest.mark.usefixtures("shown")
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
@@ -70,22 +69,6 @@ def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
     yield page
     ipywidgets.Widget.close_all()
     close_library()
-
-
-@pytest.fixture(scope="module")
-def shell() -> Iterator[InteractiveShell]:
-    shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
-    yield shell
-    InteractiveShell.clear_instance()
-    shell.atexit_operations()
-    atexit.unregister(shell.atexit_operations)
-
-
-@pytest.fixture(autouse=True)
-def shown(shell: InteractiveShell) -> CapturingDisplayPublisher:
-    """What has been displayed."""
-    shell.display_pub = CapturingDisplayPublisher()
-    return shell.display_pub
 
 
 @pytest.fixture
