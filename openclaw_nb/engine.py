@@ -1,7 +1,7 @@
 """Engine: one turn of an agent, from a message and the session's memory to a stream of events.
 
-A turn has its session to itself and works on a fork of its state; question and answer are merged back together when it
-ends, so no run sees half of another, and a stopped one leaves a clean pair.
+A turn has its session to itself, unless it was to work beside others, and works on a fork of its state; question and
+answer are merged back together when it ends, so no run sees half of another, and a stopped one leaves a clean pair.
 """
 
 from __future__ import annotations

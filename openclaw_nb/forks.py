@@ -105,7 +105,7 @@ class Fork:
             others["budget"] = self.task.budget
         ended = facts.keys() & {"stopped", "failed"}
         if ended:
-            others["run"] = self._record("".join(ended), self._base)
+            others["run"] = self._record("".join(ended))
         elif self._was_cut:
             others["run"] = None
         return await self._memory.do(self._merge, [dict(self.question), *exchange, answer], others)
@@ -143,7 +143,7 @@ class Fork:
         # Half a secret has no name yet; where the model has stopped, there is no other half.
         end = settled(text) if (kind, state) == ("checkpoint", "running") else len(text)
         new, self._held = text[:end], text[end:]
-        record = self._record(state, self._base)
+        record = self._record(state)
         record["offset"] -= len(self._held)
         results = [one for one in self.ledger.entries if one.state == "done" and one.key not in self._given]
         self._given |= {one.key for one in results}
@@ -179,10 +179,10 @@ class Fork:
                 self._memory.store.retract(self._tip)
         return merged.id
 
-    def _record(self, state: str, base: str | None) -> dict[str, Any]:
+    def _record(self, state: str) -> dict[str, Any]:
         task = self.task
         return {
             "id": task.id, "agent": task.agent, "message": task.message, "level": task.level, "model": task.model,
-            "budget": task.budget, "at": len(self.past), "base": base, "tokens": self.tokens,
+            "budget": task.budget, "at": len(self.past), "base": self._base, "tokens": self.tokens,
             "offset": sum(map(len, self.answer)), "calls": self.ledger.plain(), "state": state,
         }  # fmt: skip

@@ -64,7 +64,7 @@ TICK = 30.0
 
 CAPABILITIES = ("nb.offset", "nb.resume", "nb.batch", "nb.model", "nb.session")
 """What our client and our gateway offer each other beyond OpenClaw: deltas with text offsets, `run.resume`,
-a pace for batches, and a model by name in `chat.send`."""
+a pace for batches, and in `chat.send` a model by name, and how the run is to treat its session (see `ChatSend`)."""
 
 
 Name = Annotated[str, Meta(min_length=1, max_length=256)]
@@ -148,7 +148,7 @@ class Partial(_Params):
 
 
 class ChatSend(_Params):
-    """A message. While its session is ``busy`` it waits, or begins a branch; a new session begins from ``base``.
+    """A message. While its session is ``busy`` it waits, or works beside ("branch"); a new one begins from ``base``.
 
     ``budget`` is the limit in USD that the client keeps; ``retry`` asks a run anew that has failed or was stopped; one
     that is ``isolated`` leaves its session as it was unless it succeeds.
