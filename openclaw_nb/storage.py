@@ -43,7 +43,7 @@ class Retention:
         """Remove what is too old, and while the file is too big what is oldest, first of it what was taken in the
         middle of runs; gives how many went. What was named and what a session stands at stays, however big.
 
-        It reads the whole file and holds its lock meanwhile. SnapshotError as `SnapshotStore.prune` has it.
+        It reads the whole file, and removes in short transactions. SnapshotError as `SnapshotStore.prune` has it.
         """
         return store.prune(older_than=self.days * 86_400, max_bytes=int(self.max_bytes), spare_named=True)
 
