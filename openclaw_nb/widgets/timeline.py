@@ -209,7 +209,7 @@ class SnapshotTimeline(anywidget.AnyWidget):
 
     def _has(self, snapshot: Snapshot) -> bool:
         try:
-            self._store.find(snapshot.id)
+            self._store.peek(snapshot.id)
         except SnapshotError:
             return False
         return True
