@@ -13,7 +13,7 @@ CHOICES := ANTHROPIC_API_KEY GEMINI_API_KEY OPENAI_API_KEY OPENCLAW_GATEWAY_URL 
 export JUPYTER_PREFER_ENV_PATH := 1
 unexport JUPYTER_PATH
 
-.PHONY: help lab demo test $(SUITES) bench soak fuzz clean
+.PHONY: help lab demo test $(SUITES) bench soak fuzz levels clean
 
 help: ## what there is to run
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ soak: .venv/test ## random faults: make soak MINUTES=n [FAULTS=n] [SEED=n]
 
 fuzz: .venv/test ## any bytes into all that reads frames: make fuzz [SECONDS=n]
 	$(PY) -m tests.tools.fuzz $(or $(SECONDS),60)
+
+levels: .venv/test ## how well levels are predicted: make levels [DATA=labelled tasks] [CORRECTIONS=file]
+	$(PY) -m tests.tools.levels table $(if $(DATA),--data $(DATA)) $(if $(CORRECTIONS),--corrections $(CORRECTIONS))
 
 clean: ## remove all that make has made
 	rm -rf .venv build dist openclaw_nb/static js/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis

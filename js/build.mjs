@@ -11,7 +11,7 @@ const common = { bundle: true, minify: true, format: "esm", target: "es2022", ch
 common.pure = ["console.assert"];
 
 await mkdir(out, { recursive: true });
-await build({ ...common, entryPoints: [`${src}/view.css`, `${src}/timeline.css`], outdir: out });
+await build({ ...common, entryPoints: ["view", "timeline", "level"].map((name) => `${src}/${name}.css`), outdir: out });
 const sheet = async (name) => JSON.stringify((await readFile(`${out}/${name}.css`, "utf8")).trim());
 
 const widgets = (await readdir(src)).filter((name) => name.endsWith(".ts") && name !== "loader.ts");
@@ -19,7 +19,7 @@ await build({
   ...common,
   entryPoints: widgets.map((name) => `${src}/${name}`),
   outdir: out,
-  define: { __CSS__: await sheet("view"), __TIMELINE_CSS__: await sheet("timeline") },
+  define: { __CSS__: await sheet("view"), __TIMELINE_CSS__: await sheet("timeline"), __LEVEL_CSS__: await sheet("level") },
 });
 
 // The loader knows the library by its content, so a page that met another version never takes the wrong one.

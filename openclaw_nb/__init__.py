@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .client import OpenClawClient
     from .errors import (
         AuthError,
+        BudgetReached,
         ConfigError,
         ConnectionLost,
         ModelError,
@@ -26,24 +27,35 @@ if TYPE_CHECKING:
         SnapshotError,
     )
     from .gateway import Gateway
+    from .outlook import AdaptiveCostEstimator
+    from .reasoning.budgets import Budget
+    from .reasoning.levels import ReasoningLevel
+    from .reasoning.predictor import ReasoningLevelPredictor
     from .run import Result, Run
     from .runtime import Runtime
     from .secret import Secret
     from .snapshots import SnapshotStore
     from .tools import Tool
+    from .widgets.level import LevelPicker
     from .widgets.stream import StreamView
     from .widgets.timeline import SnapshotTimeline
 
 __all__ = [
+    "AdaptiveCostEstimator",
     "AuthError",
+    "Budget",
+    "BudgetReached",
     "ConfigError",
     "ConnectionLost",
     "Gateway",
+    "LevelPicker",
     "ModelError",
     "OpenClawAgent",
     "OpenClawClient",
     "OpenClawError",
     "ProtocolError",
+    "ReasoningLevel",
+    "ReasoningLevelPredictor",
     "RequestError",
     "Result",
     "Run",
@@ -64,15 +76,21 @@ __all__ = [
 logging.getLogger(__name__).addHandler(logging.NullHandler())  # what to show of the log is the user's choice
 
 _HOMES = {
+    "AdaptiveCostEstimator": "outlook",
     "AuthError": "errors",
+    "Budget": "reasoning.budgets",
+    "BudgetReached": "errors",
     "ConfigError": "errors",
     "ConnectionLost": "errors",
     "Gateway": "gateway",
+    "LevelPicker": "widgets.level",
     "ModelError": "errors",
     "OpenClawAgent": "agent",
     "OpenClawClient": "client",
     "OpenClawError": "errors",
     "ProtocolError": "errors",
+    "ReasoningLevel": "reasoning.levels",
+    "ReasoningLevelPredictor": "reasoning.predictor",
     "RequestError": "errors",
     "Result": "run",
     "Run": "run",

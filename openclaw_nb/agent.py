@@ -3,34 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from . import seams
 from .client import OpenClawClient
 from .engine import AgentSpec
 from .errors import ConfigError
-from .memory import Memory, cut_in
+from .front import Front
 from .models.base import Model
-from .reasoning.costs import Budget
-from .reasoning.levels import DEFAULT_THRESHOLDS, decide, read_level
-from .run import Delta, Run, RunEvent
+from .outlook import Target
+from .outputs import Expected
+from .prompts.images import attachment, images_of
+from .reasoning.budgets import Budget
+from .run import Run
+from .sessions.memory import Memory, cut_in
 from .snapshots import Snapshot
-from .stability import degrade
 from .tools import Tool, Toolbox
 
-__all__ = ["OpenClawAgent", "keep_within"]
+if TYPE_CHECKING:
+    from .reasoning.predictor import ReasoningLevelPredictor
 
-
-def keep_within(run: Run, budget: Budget) -> None:
-    """Stop ``run`` with the first delta by which it costs more than ``budget``."""
-
-    def check(event: RunEvent) -> None:
-        if isinstance(event, Delta) and budget.exceeded(event.tokens):
-            run.cancel(f"stopped at the budget of ${budget.limit:g}")
-
-    run.subscribe(check)
+__all__ = ["OpenClawAgent"]
 
 
 class OpenClawAgent:
@@ -38,8 +34,9 @@ class OpenClawAgent:
 
     ``client`` None means the gateway in this process (or ``OPENCLAW_GATEWAY_URL``). There ``model`` may be a
     name, a Model or an async generator function ``(prompt) -> AsyncIterator[str]``, and ``instructions`` are told
-    to it before every conversation; at a gateway elsewhere only a model's name can be asked for. ``budget`` is
-    in USD per run. ``level_thresholds`` maps complexity tags to levels 1-4, ``max_level`` limits them all.
+    to it before every conversation; at a gateway elsewhere only a model's name can be asked for. Its runs
+    together cost at most ``budget`` USD. ``level_thresholds`` maps complexity tags to levels 1-4, ``max_level`` limits
+    them all.
 
     ``tools`` are functions of the notebook that the model may call (see `Tool`), each call at most once: one that was
     under way when the kernel died is not repeated.
@@ -60,22 +57,17 @@ class OpenClawAgent:
         reasoning_level: int | str = "auto",
         level_thresholds: Mapping[str, int] | None = None,
         max_level: int = 4,
+        predictor: ReasoningLevelPredictor | None = None,
         snapshot: bool = True,
         snapshot_interval: float = 5.0,
         budget: float | None = None,
     ) -> None:
         self.name = name
         self.session = "main"
-        self.adaptive_reasoning = adaptive_reasoning
-        self.level_thresholds = {**DEFAULT_THRESHOLDS, **(level_thresholds or {})}
-        for tag, value in self.level_thresholds.items():
-            if value not in (1, 2, 3, 4):
-                raise ConfigError(f"level_thresholds[{tag!r}] is {value!r}, not a level from 1 to 4")
-        self.max_level = int(read_level(max_level) or 4)
-        self.set_reasoning_level(reasoning_level)
-        if budget is not None:
-            Budget(budget, "", "")
-        self.budget = budget
+        self.front = Front(
+            reasoning_level, thresholds=level_thresholds, max_level=max_level, adaptive=adaptive_reasoning,
+            predictor=predictor, budget=None if budget is None else Budget(budget, "agent"), target=self._target,
+        )  # fmt: skip
         if not 0 < snapshot_interval < float("inf"):
             raise ConfigError(f"snapshot_interval is a number of seconds above 0, not {snapshot_interval!r}")
         self._model: str | None = model if isinstance(model, str) else None
@@ -86,9 +78,10 @@ class OpenClawAgent:
         if client is None:
             runtime = seams.local_runtime()
             client = runtime.client()
-            if special:
-                if not runtime.is_local(client):
-                    raise ConfigError(f"an agent at {client.uri} {_ITS_OWN}")
+            local = runtime.is_local(client)
+            if special and not local:
+                raise ConfigError(f"an agent at {client.uri} {_ITS_OWN}")
+            if special or (local and name != "main"):
                 spec = replace(spec, model=runtime.resolve(model) if model is not None else None)
                 self._id = runtime.register(spec)
                 self._model = None
@@ -101,20 +94,61 @@ class OpenClawAgent:
 
     def set_reasoning_level(self, level: int | str) -> None:
         """1-4, or "auto"; for the runs that follow."""
-        chosen = read_level(level)
-        self.reasoning_level: int | str = "auto" if chosen is None else int(chosen)
+        self.front.set_level(level)
+
+    @property
+    def reasoning_level(self) -> int | str:
+        """1-4, or "auto"."""
+        return self.front.level
+
+    @property
+    def budget(self) -> Budget | None:
+        """What its runs may cost together: its ``limit``, and what is ``spent`` and ``left`` of it, in USD.
+
+        A sum that is assigned is the new limit; what was spent stays so. None is no limit.
+        """
+        return self.front.budget
+
+    @budget.setter
+    def budget(self, limit: float | None) -> None:
+        if limit is None or self.front.budget is None:
+            self.front.budget = None if limit is None else Budget(limit, "agent")
+        else:
+            self.front.budget.limit = limit
+
+    @property
+    def max_level(self) -> int:
+        """The highest level that any of its runs takes."""
+        return self.front.max_level
+
+    @max_level.setter
+    def max_level(self, level: int) -> None:
+        self.front.max_level = level
 
     def set_streaming(self, on: bool) -> None:
         """Whether text comes as it is made, or in one piece at the end; for the runs that follow."""
         self.client.streaming = on
 
-    def analyze(self, query: str, complexity: str | None = None, **options: Any) -> Run:
-        """Ask. ``complexity`` is a tag of ``level_thresholds``; options are those of `OpenClawClient.send`."""
-        decision = decide(
-            level=self.reasoning_level, complexity=complexity if self.adaptive_reasoning else None,
-            thresholds=self.level_thresholds, max_level=self.max_level,
-        )  # fmt: skip
-        return self._send(query, {"session": self.session, **degrade(decision, self.client), **options})
+    def analyze(
+        self,
+        query: str,
+        complexity: str | None = None,
+        *,
+        output_type: Any = None,
+        images: Sequence[object] = (),
+        **options: Any,
+    ) -> Run:
+        """Ask. ``complexity`` is a tag of ``level_thresholds``; options are those of `OpenClawClient.send`.
+
+        The Result's ``value`` is one of ``output_type``: a dataclass, a pydantic model, ``list[City]``, whatever JSON
+        can hold. ``images`` are figures and pictures (see `prompts.images.image_of`). ConfigError for others.
+        """
+        if output_type is not None:
+            options |= Expected(output_type).wishes
+        if images:
+            options["attachments"] = [attachment(image) for image in images_of(images)]
+        asked = {"session": self.session, "model": self._model, "agent": self._id, **options}
+        return self.front.send(self.client, query, complexity=complexity, **asked)
 
     def execute(self, task: str, use_snapshot: bool = False, **options: Any) -> Run:
         """Have a task done; the same path as `analyze`.
@@ -148,21 +182,30 @@ class OpenClawAgent:
         if isinstance(snapshot, str):
             snapshot = memory.find(snapshot, self.session)
         cut, last = cut_in(snapshot), _last_answer(snapshot)
+        send: Callable[..., Run] = self.client.send
+        options: dict[str, Any]
         if cut is not None:
-            message, options = cut.message, {
-                "idempotency_key": cut.run_id, "level": cut.level, "model": cut.model, "budget": cut.budget,
-                "partial": (cut.text, cut.tokens),
+            message, send = cut.message, partial(
+                self.front.resume, self.client, budget=cut.budget, spent=cut.spent
+            )  # fmt: skip
+            options = {
+                "idempotency_key": cut.run_id, "level": cut.level, "model": cut.model,
+                "partial": (cut.text, cut.tokens), "output": cut.output,
             }  # fmt: skip
+            images = cut.images
         elif last is not None:
             asked, answer = last
             message = asked["content"]
             options = {
-                "idempotency_key": answer["run"], "level": answer.get("level"), "budget": None, "partial": ("", 0),
+                "idempotency_key": answer["run"], "level": answer.get("level"), "model": self._model,
+                "partial": ("", 0), "output": asked.get("output"),
             }  # fmt: skip
+            images = asked.get("images", [])
         else:
             raise ConfigError(f"nothing was asked in snapshot {snapshot.id} yet, so there is nothing to go on with")
         memory.restore(self.session, snapshot, stopped=True)
-        return self._send(message, {"session": self.session, "level_reason": "resumed", **options})
+        options |= {"level_reason": "resumed", "attachments": [attachment(image) for image in images]}
+        return send(message, session=self.session, agent=self._id, **options)
 
     def _memory(self) -> Memory:
         runtime = seams.local_runtime()
@@ -171,14 +214,8 @@ class OpenClawAgent:
         memory: Memory = runtime.memory
         return memory
 
-    def _send(self, message: str, options: dict[str, Any]) -> Run:
-        options = {"model": self._model, "budget": self.budget} | options
-        limit = options["budget"]
-        budget = None if limit is None else Budget(limit, options["model"] or "", message)
-        run = self.client.send(message, agent=self._id, **options)
-        if budget is not None:
-            keep_within(run, budget)
-        return run
+    def _target(self) -> Target:
+        return Target(self.client, self._id, self._model, self.session)
 
 
 _ITS_OWN = "takes a model by name, no instructions of ours and no tools, and keeps its sessions itself"

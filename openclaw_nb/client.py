@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-import os
 import secrets
 import sys
 import threading
@@ -13,44 +12,30 @@ from collections import defaultdict
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 from . import seams
-from .config import AgentURI
+from .config import AgentURI, known_token
 from .errors import ConfigError, ConnectionLost, OpenClawError, RequestError, is_retryable
+from .events import Delta, RunEvent
 from .flights import Flight, Restore, check_sendable, failed
 from .health import Health
 from .inflight import InFlight
 from .link import Link, Retry
 from .protocol.session import ClientSession, Happened, Hello, Reply
+from .reasoning.estimates import Experience
 from .reasoning.levels import decide
-from .run import Delta, Run, RunEvent, within
+from .run import Run, within
 from .secret import reveal
+from .spending import Spending
 from .stability import Stability
 from .version import __version__
 
-__all__ = ["OpenClawClient", "known_token"]
+__all__ = ["OpenClawClient"]
 
 log = logging.getLogger("openclaw_nb")
 
 F = TypeVar("F", bound=Callable[..., None])
 T = TypeVar("T")
-
-
-def known_token(url: str) -> str | None:
-    """``OPENCLAW_GATEWAY_TOKEN``, unless ``OPENCLAW_GATEWAY_URL`` says that it is the token of another gateway."""
-    try:
-        meant = AgentURI.parse(os.environ.get("OPENCLAW_GATEWAY_URL") or "agent://local").url
-    except ConfigError:
-        return None
-    if meant is not None and _origin(meant) != _origin(url):
-        return None
-    return reveal(os.environ.get("OPENCLAW_GATEWAY_TOKEN"))
-
-
-def _origin(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.netloc.lower()
 
 
 class OpenClawClient:
@@ -94,6 +79,7 @@ class OpenClawClient:
         self.token_batch_delay = token_batch_delay
         self.max_restore_attempts = max_restore_attempts
         self.stability = Stability(self._emit, auto=auto_degrade)
+        self.spending = Spending()
         self.uri = ""
         self._secret = token
         self._url = ""
@@ -117,6 +103,11 @@ class OpenClawClient:
     def health(self) -> Health:
         """The errors and latencies of its runs."""
         return self.stability.health
+
+    @property
+    def experience(self) -> Experience:
+        """What was seen of how long runs are, for estimates."""
+        return self.spending.experience
 
     # -- what users call -------------------------------------------------------------------------
 
@@ -191,6 +182,8 @@ class OpenClawClient:
         base: str | None = None,
         budget: float | None = None,
         isolated: bool = False,
+        output: Mapping[str, Any] | None = None,
+        read: Callable[[str], Any] | None = None,
     ) -> Run:
         """Send one message and return its Run at once. From any thread. ConfigError for what cannot be sent.
 
@@ -200,7 +193,9 @@ class OpenClawClient:
         While another run is at work in its session it waits. With ``busy`` "branch", and where that run itself sends
         it, it works beside it, and begins a branch if the session has moved on when it ends. ``base``, a snapshot's id
         or name or another session, is where a new session begins. One that is ``isolated`` changes its session only if
-        it ends well. ``budget`` (USD) is only told; `agent.keep_within` keeps it.
+        it ends well. Its gateway stops it with the first delta above ``budget`` (USD). ``output``, a ``name`` and a
+        JSON ``schema`` of an object, is what the answer has to be; ``read`` makes the Result's ``value`` of its text,
+        or raises the RunError that it ends with.
         """
         loop = self._loop
         if loop is None or self._link is None:
@@ -219,8 +214,8 @@ class OpenClawClient:
             return known
         run = Run(
             run_id, prompt=prompt, session=session, level=int(decision.level), level_reason=level_reason,
-            model=model or "", agent=agent, cancel=self._cancel, feeder=self._thread,
-            interval=self.token_interval,
+            model=model or "", agent=agent, cancel=self._cancel, change=self._change, feeder=self._thread,
+            interval=self.token_interval, output=str(output["name"]) if output else "", read=read,
         )  # fmt: skip
         params: dict[str, Any] = {
             "sessionKey": f"agent:{agent}:{session}", "message": prompt, "idempotencyKey": run_id,
@@ -228,6 +223,8 @@ class OpenClawClient:
         }  # fmt: skip
         if attachments:
             params["attachments"] = list(attachments)
+        if output is not None:
+            params["output"] = dict(output)
         if model is not None:
             params["model"] = model
         if session in within.get() and AgentURI.parse(self.uri).url is None:
@@ -239,6 +236,7 @@ class OpenClawClient:
         if (refusal := self._runs.keeps_sessions(wishes)) is not None:
             raise refusal
         run.subscribe(self._token)
+        self.spending.watch(run, self.uri)
         flight = Flight(
             run, params, streaming=self.streaming if streaming is None else streaming, timeout=timeout,
             session=wishes, partial=partial,
@@ -366,6 +364,13 @@ class OpenClawClient:
         if self._loop is not None:
             with suppress(RuntimeError):  # the loop has ended, and the run with it
                 self._loop.call_soon_threadsafe(self._runs.stop, run)
+
+    def _change(self, run: Run, level: int) -> None:
+        if self._session.hello is not None and not self._session.can("nb.level"):
+            raise ConfigError(f"the gateway at {self.uri} cannot change the level of a run that is at work")
+        if self._loop is not None:
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._runs.change, run, level)
 
     def _pace(self, streaming: bool) -> dict[str, Any]:
         if not streaming:

@@ -11,16 +11,18 @@ from pathlib import Path
 from IPython.core.error import StdinNotImplementedError
 
 from . import completion, options, session_commands
-from .client import known_token
-from .config import AgentURI
+from .config import AgentURI, known_token
+from .controls import controls
 from .doctor import examine
 from .errors import ConfigError
+from .front import Front
 from .nested import set_nested
 from .notebook import SHORT_ID, Notebook
 from .reasoning.levels import ReasoningLevel, read_level
-from .render import counted
+from .render import counted, dollars
 from .run import Run
 from .secret import Secret
+from .spending import Spending, Used
 from .tables import show_rows
 from .tokens import TokenFile
 
@@ -69,15 +71,13 @@ def _card(notebook: Notebook) -> None:
         chosen = "chosen here" if notebook.model else "from OPENCLAW_MODEL"
     keys = [name for name in ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY") if os.environ.get(name)]
     found = f"{', '.join(keys)} {'is' if len(keys) == 1 else 'are'} set and unused · " if keys and not model else ""
-    tokens = sum(run.tokens for run in notebook.runs.values())
-    level = read_level(notebook.level)
     show_rows("openclaw", [
         ("runs go to", f"{uri}, {where}; model {model or 'offline'}, {chosen}"),
         ("to use yours", f"{found}%openclaw model PROVIDER:NAME · %openclaw connect ws://…"),
-        ("level", level.label if level else "auto"),
+        ("level", _level_words(notebook.front)),
         ("sessions", ", ".join(runtime.memory.sessions()) or "none yet"),
         *session_commands.standing(notebook),
-        ("this notebook", f"{counted(len(notebook.runs), 'run')}, {counted(tokens, 'token')}"),
+        ("this notebook", _spent(runtime.spending)),
         ("more", "%openclaw help"),
     ])  # fmt: skip
 
@@ -105,6 +105,7 @@ def _connect(notebook: Notebook, words: list[str]) -> None:
     hello = notebook.runtime.call(client.hello()).result()
     notebook.uri = address.text
     notebook.model = None  # it was one of the gateway before
+    notebook.front.changed()
     show_rows("connected", [("runs go to", f"{address.text}, protocol {hello.protocol}")])
 
 
@@ -122,6 +123,7 @@ def _model(notebook: Notebook, words: list[str]) -> None:
         case [name]:
             notebook.runtime.resolve(name)
             notebook.model = name
+            notebook.front.changed()
         case _:
             raise ConfigError("write %openclaw model NAME, as in %openclaw model openai-chat:gpt-5-mini")
     show_rows("model", [("model", notebook.model or notebook.runtime.model or "offline")])
@@ -131,14 +133,56 @@ def _level(notebook: Notebook, words: list[str]) -> None:
     match words:
         case []:
             pass
-        case [text]:
-            chosen = read_level(text)
-            notebook.level = "auto" if chosen is None else int(chosen)
+        case [level]:
+            notebook.front.set_level(level)
+        case [level, "--max", highest]:
+            read_level(level)  # both are taken, or neither
+            notebook.front.max_level = highest
+            notebook.front.set_level(level)
         case _:
-            raise ConfigError("write %openclaw level auto, 1, 2, 3 or 4")
-    level = read_level(notebook.level)
+            raise ConfigError("write %openclaw level auto, 1, 2, 3 or 4, and --max 3 behind it to take no more than 3")
     known = ", ".join(one.label for one in ReasoningLevel)
-    show_rows("level", [("level", level.label if level else "auto"), ("there are", f"auto, {known}")])
+    show_rows("level", [("level", _level_words(notebook.front)), ("there are", f"auto, {known}")])
+
+
+def _level_words(front: Front) -> str:
+    level = read_level(front.level)
+    limit = f", up to {front.max_level}" if front.max_level < max(ReasoningLevel) else ""
+    return (level.label if level else "auto") + limit
+
+
+def _budget(notebook: Notebook, words: list[str]) -> None:
+    spending = notebook.runtime.spending
+    match words:
+        case []:
+            pass
+        case ["off"]:
+            spending.limit(None)
+        case [limit]:
+            spending.limit(options.positive(limit.removeprefix("$")))
+        case _:
+            raise ConfigError("write %openclaw budget USD, as in %openclaw budget 0.50, or %openclaw budget off")
+    if words:
+        notebook.front.changed()
+    rows = [("this notebook", _spent(spending))]
+    for (model, level), used in spending.rows():
+        label = ReasoningLevel(level).label
+        rows.append((f"{model or 'a model'}, level {label}", _used(used)))
+    show_rows("budget", rows)
+
+
+def _spent(spending: Spending) -> str:
+    """What all runs used, and of how much."""
+    budget, total = spending.budget, spending.total
+    if budget is None:
+        return _used(total)
+    at_work = f", {dollars(budget.held)} held by what is at work" if budget.held else ""
+    return f"{_used(total, always=True)} of {dollars(budget.limit)}{at_work}"
+
+
+def _used(used: Used, *, always: bool = False) -> str:
+    cost = f", {dollars(used.cost)}" if used.cost or always else ""
+    return f"{counted(used.runs, 'run')}, {counted(used.output_tokens, 'token')}{cost}"
 
 
 def _runs(notebook: Notebook, words: list[str]) -> None:
@@ -212,6 +256,7 @@ COMMANDS: Mapping[str, Command] = {
     "branch": Command(
         "NEW [ID|NAME|SESSION]", "begin a session at a snapshot, or where another one stands", session_commands.branch
     ),
+    "budget": Command("[USD|off]", "what all runs of this notebook may cost together, and what they did", _budget),
     "cancel": Command("[RUN]", "stop one run, or all that are at work", _cancel),
     "compare": Command("A B", "two sessions or snapshots side by side", session_commands.compare),
     "connect": Command(
@@ -219,6 +264,7 @@ COMMANDS: Mapping[str, Command] = {
         "send runs to a gateway; its token comes from VAR, --token env:NAME, a --token-file, or a prompt",
         _connect,
     ),
+    "controls": Command("", "choose how deep runs think, and see what each level would take", controls),
     "doctor": Command("", "look for what does not work, and say what would help", _doctor),
     "help": Command("", "this list", _help),
     "keep": Command(
@@ -226,7 +272,7 @@ COMMANDS: Mapping[str, Command] = {
         "where snapshots lie, how big their file may grow, and how long they stay",
         session_commands.keep,
     ),
-    "level": Command("[auto|1-4]", "how deep runs think from now on", _level),
+    "level": Command("[auto|1-4] [--max 1-4]", "how deep runs think from now on, and at most", _level),
     "model": Command("[M]", "the model runs take from now on", _model),
     "nested": Command("on|off", "allow asyncio.run() in cells", _nested),
     "restore": Command(

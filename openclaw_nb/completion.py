@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
 
 from . import options
-from .memory import Memory
 from .namespace import ALL
 from .notebook import SHORT_ID, Notebook
+from .outputs.typenames import fitting
 from .runtime import Runtime
-from .storage import CHOICES
+from .sessions.memory import Memory
+from .sessions.storage import CHOICES
 
 __all__ = ["complete"]
 
@@ -31,6 +32,8 @@ def complete(notebook: Notebook, line: str, commands: Iterable[str]) -> list[str
             return [*_sessions(), *_snapshots()]
         case "" | "snapshot" | "snapshots" | "restore", "--session":
             return _sessions()
+        case "", "--as":
+            return [*fitting(notebook.shell.user_ns)]
         case "" | "snapshot" | "restore", "--vars":
             return _variables(notebook, last) + ([ALL] if command == "restore" else [])
         case "", _:
@@ -68,6 +71,7 @@ _WORDS: Mapping[str, Callable[[Notebook, set[str]], list[str]]] = {
     "compare": _either,
     "connect": _options("agent://local", "--token", "--token-env", "--token-file"),
     "keep": _places,
+    "budget": _options("off"),
     "level": _options("auto", "1", "2", "3", "4"),
     "nested": _options("on", "off"),
     "restore": _restorable,

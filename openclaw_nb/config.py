@@ -1,7 +1,8 @@
-"""AgentURI, the address of an agent: in this kernel, in a named cluster, or at a gateway."""
+"""AgentURI, the address of an agent: in this kernel, in a named cluster, or at a gateway; and the token for it."""
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
@@ -10,8 +11,9 @@ from urllib.parse import unquote, urlsplit
 
 from .door import is_loopback
 from .errors import ConfigError
+from .secret import reveal
 
-__all__ = ["LONGEST", "AgentURI"]
+__all__ = ["LONGEST", "AgentURI", "known_token"]
 
 LONGEST = 2_048
 """Characters of the longest address that is read at all."""
@@ -64,6 +66,22 @@ class AgentURI:
                 return cls(text, text)
             case _:
                 raise ConfigError(f"{shown!r} is no address of an agent; write {_FORMS}")
+
+
+def known_token(url: str) -> str | None:
+    """``OPENCLAW_GATEWAY_TOKEN``, unless ``OPENCLAW_GATEWAY_URL`` says that it is the token of another gateway."""
+    try:
+        meant = AgentURI.parse(os.environ.get("OPENCLAW_GATEWAY_URL") or "agent://local").url
+    except ConfigError:
+        return None
+    if meant is not None and _origin(meant) != _origin(url):
+        return None
+    return reveal(os.environ.get("OPENCLAW_GATEWAY_TOKEN"))
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc.lower()
 
 
 def _check_host(netloc: str, shown: str, *, in_clear: bool) -> None:

@@ -8,35 +8,33 @@ from __future__ import annotations
 
 import asyncio
 import re
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, field
 from typing import Any, cast
 
-from .continuation import go_on, how_it_goes_on
-from .errors import ModelError, OpenClawError, RequestError, SnapshotError
-from .forks import Fork, Task
+from .answers.answering import Answering, weight
+from .errors import BudgetReached, ModelError, OpenClawError, RequestError, SnapshotError
+from .events import Usage
 from .ledger import is_whole, without_tools
-from .memory import Memory
-from .models.base import Continuing, Message, Model, ModelEvent, ModelRequest, TextDelta, ThinkingDelta
-from .reasoning.costs import is_priced, price
+from .models.base import Image, Message, Model, ModelEvent, ModelRequest, Output, TextDelta, ThinkingDelta
+from .reasoning.budgets import Meter
+from .reasoning.costs import load, tariff_of
 from .redaction import redact
-from .run import Usage
+from .sessions.forks import Fork, Task
+from .sessions.memory import Memory
 from .snapshots import SnapshotStore
-from .toolloop import with_tools
 from .tools import Toolbox
 
 __all__ = ["AgentSpec", "Engine", "Outcome", "Turn"]
-
-LONGEST_TURN_OF_LOOP = 0.005
-"""Seconds after which a model that never waits is made to let the loop's other work go on."""
 
 NO_TOOLS = Toolbox()
 
 EXCHANGE = {"role", "content", "calls", "key", "name"}
 """What a model is told of a message in which tools were asked, or answer."""
+
+SAID = {"role", "content", "images"}
+"""What a model is told of any other."""
 
 NO_END = {"stopped", "failed", "calls", "key", "part"}
 """What tells a message of a run from the end of its answer."""
@@ -77,15 +75,16 @@ class Turn:
     ``base`` is the snapshot or session that a new session begins from. One that works ``beside`` others does not wait
     for them, and begins a branch where its session has moved on when it ends. ``budget`` is the limit in USD that the
     client keeps, ``retry`` says that the client asks again, ``isolated`` that the session is to stay as it was unless
-    the turn succeeds.
+    the turn succeeds. ``output`` is what the answer has to fit. ``depth`` is the level now: it may have been changed.
     """
 
     run_id: str
     message: str
     agent: str = "main"
     session: str = "main"
-    level: int = 2
+    level: int = field(default=2, compare=False)
     model: str | None = None
+    images: tuple[Image, ...] = field(default=(), repr=False)
     partial: str = field(default="", compare=False)
     partial_tokens: int = field(default=0, compare=False)
     base: str | None = field(default=None, compare=False)
@@ -93,7 +92,13 @@ class Turn:
     budget: float | None = field(default=None, compare=False)
     retry: bool = field(default=False, compare=False)
     isolated: bool = field(default=False, compare=False)
+    output: Output | None = field(default=None, compare=False)
+    changed: int | None = field(default=None, compare=False)
     outcome: Outcome = field(default_factory=Outcome, compare=False)
+
+    @property
+    def depth(self) -> int:
+        return self.changed or self.level
 
 
 class Engine:
@@ -120,6 +125,16 @@ class Engine:
         """How often the runs of the agent that needs no registration are kept."""
         self._agents["main"] = AgentSpec(snapshot_interval=seconds)
 
+    def outlook(self, agent: str, model: str | None, session: str) -> tuple[Model, int, int]:
+        """The model that a turn would ask, and about how many tokens the session and the agent add to its message.
+
+        From any thread. ModelError and ConfigError as `turn`.
+        """
+        spec = self._spec(agent)
+        said = weight(ModelRequest(_told(self.messages(session), tools=bool(spec.tools))))
+        told = weight(ModelRequest((), spec.instructions, tools=spec.tools.definitions))
+        return self._model(model, spec), said, told
+
     async def turn(self, turn: Turn) -> AsyncGenerator[ModelEvent, None]:
         """The events of one turn that come after its ``partial``, closing the model's stream however it ends.
 
@@ -135,18 +150,19 @@ class Engine:
                 yield TextDelta(answer_then.removeprefix(turn.partial))
                 return
             messages = (*_told(fork.past, tools=bool(spec.tools)), fork.question)
-            request = ModelRequest(messages, spec.instructions, turn.level, spec.tools.definitions, again=turn.retry)
-            ask = partial(_ask, model, turn.outcome)
-            before = turn.partial_tokens if turn.partial and isinstance(model, Continuing) else 0  # it counts the rest
+            request = ModelRequest(
+                messages, spec.instructions, turn.depth, spec.tools.definitions, again=turn.retry, output=turn.output
+            )
+            fork.meter = await _meter(model, request, turn, fork)
+            answering = Answering(model, request, spec.tools, fork, lambda: _depth(turn, fork), fork.meter)
             ended = ""
             thinking = False
+            note = ""
             fork.begin()
             try:
-                if spec.tools or fork.ledger.entries:
-                    said = with_tools(ask, request, spec.tools, fork)
-                else:
-                    said = ask(request, turn.partial)
-                async with aclosing(said) as events:
+                async for step in answering.prepare():
+                    yield step
+                async with aclosing(answering.events()) as events:
                     async for event in events:
                         if isinstance(event, TextDelta):
                             if thinking:
@@ -155,7 +171,6 @@ class Engine:
                             fork.answer.append(event.text)
                             fork.tokens += event.tokens
                         elif isinstance(event, Usage):
-                            await _count(turn.outcome, replace(event, output_tokens=event.output_tokens + before))
                             continue
                         elif isinstance(event, ThinkingDelta):
                             thinking = True
@@ -167,12 +182,17 @@ class Engine:
                     raise ModelError(f"the model {model.name} was cancelled from inside") from stop
                 ended = "stopped"
                 raise
+            except BudgetReached as stop:
+                ended, note = "stopped", str(stop)
+                raise
             except BaseException as error:  # sys.exit() in a model must not end the loop it runs on
                 ended = "failed"
                 if isinstance(error, OpenClawError):
                     raise
                 raise ModelError(f"the model {model.name} failed: {type(error).__name__}: {error}") from error
             finally:
+                turn.outcome.note = note or answering.note
+                await _count(turn.outcome, answering.usage, fork.meter)
                 await _remember(fork, turn, ended)
 
     async def _fork(self, turn: Turn, spec: AgentSpec) -> Fork:
@@ -187,7 +207,10 @@ class Engine:
             cut = await self.memory.do(self.memory.cut, turn.session, turn.run_id, turn.partial)
         session = self.memory.branched.get(turn.run_id, turn.session)
         base = await self.memory.do(self.memory.base, session, turn.run_id)
-        task = Task(turn.run_id, turn.message, session, turn.agent, turn.level, turn.model, turn.budget, turn.beside)
+        task = Task(
+            turn.run_id, turn.message, session, turn.agent, turn.level, turn.model, turn.budget, turn.beside,
+            turn.images, turn.output,
+        )  # fmt: skip
         fork = Fork(self.memory, task, base, spec.snapshot_interval if spec.snapshot else None, cut)
         fork.answer.append(turn.partial)
         fork.tokens = turn.partial_tokens
@@ -219,6 +242,12 @@ class Engine:
         return self._resolve(name)
 
 
+def _depth(turn: Turn, fork: Fork) -> int:
+    """The level now, which is also what is kept of the run from now on."""
+    fork.task.level = turn.depth
+    return turn.depth
+
+
 async def _remember(fork: Fork, turn: Turn, ended: str) -> None:
     """Add the pair to the session. Nothing is added where nothing came: a question alone would corrupt it."""
     fork.end()
@@ -248,7 +277,8 @@ def _answered(past: list[dict[str, Any]], turn: Turn) -> str | None:
     start = end = ends[-1]
     while past[start - 1].get("run") == turn.run_id:
         start -= 1
-    if past[start - 1]["content"] != redact(turn.message):
+    asked = past[start - 1]
+    if (asked["content"], tuple(asked.get("images", ()))) != (redact(turn.message), turn.images):
         raise RequestError("this idempotency key was already used for another message")
     return "".join(message["content"] for message in past[start : end + 1] if message["role"] == "assistant")
 
@@ -264,62 +294,27 @@ def _told(messages: list[dict[str, Any]], *, tools: bool = False) -> tuple[Messa
             exchanges = True
             told.append(cast("Message", {key: m[key] for key in m.keys() & EXCHANGE}))
         else:
-            told.append({"role": m["role"], "content": m["content"]})
+            told.append(cast("Message", {key: m[key] for key in m.keys() & SAID}))
     return tuple(told) if not exchanges or (tools and is_whole(told)) else without_tools(told)
 
 
-def _ask(model: Model, outcome: Outcome, request: ModelRequest, known: str) -> AsyncGenerator[ModelEvent, None]:
-    """The answer to a request, of which the text ``known`` is there already."""
-
-    def stream(request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
-        return _even(model.stream(request))
-
-    if not known:
-        return stream(request)
-    outcome.note = how_it_goes_on(model, len(known))
-    return go_on(model, stream, request, known)
+async def _meter(model: Model, request: ModelRequest, turn: Turn, fork: Fork) -> Meter:
+    """What counts a turn, which goes on counting where it was cut. ConfigError where its budget cannot be kept."""
+    tariff = tariff_of(model)
+    again = turn.partial or fork.spent_before
+    if (turn.budget is not None or again) and not tariff.at_hand:
+        await asyncio.to_thread(load)
+    roughly = tariff.cost(weight(request), turn.partial_tokens) if turn.partial else 0.0  # of one that was killed
+    return Meter(tariff, turn.budget, max(fork.spent_before, roughly or 0.0))
 
 
-async def _count(outcome: Outcome, usage: Usage) -> None:
+async def _count(outcome: Outcome, usage: Usage | None, meter: Meter) -> None:
     """Note what a turn used and, where its tokens have a price, what they cost."""
     outcome.usage = usage
-    if is_priced(outcome.model):  # the first look at a price imports the table of all of them
-        outcome.cost = await asyncio.to_thread(price, outcome.model, usage.input_tokens, usage.output_tokens)
-
-
-async def _even(events: AsyncIterator[ModelEvent]) -> AsyncGenerator[ModelEvent, None]:
-    """The same events, with surrogate pairs that were cut between two deltas made whole, and the loop let turn.
-
-    Half a pair on the wire would count as one character here and as none once joined, and offsets would differ.
-    A model may yield many events without ever waiting. One generator does both: each costs every token its own time.
-    """
-    held: dict[type[TextDelta | ThinkingDelta], str] = {}
-    clock = time.monotonic
-    due = clock() + LONGEST_TURN_OF_LOOP
-    async with aclosing(events) as source:  # type: ignore[type-var]
-        async for event in source:
-            if isinstance(event, TextDelta) and not held and event.text.isascii():
-                yield event
-            elif isinstance(event, TextDelta | ThinkingDelta):
-                yield _whole(event, held)
-            else:
-                yield event
-            if clock() > due:
-                await asyncio.sleep(0)
-                due = clock() + LONGEST_TURN_OF_LOOP
-    for kind, half in held.items():
-        yield kind(half, 0)
-
-
-def _whole(event: TextDelta | ThinkingDelta, held: dict[type[TextDelta | ThinkingDelta], str]) -> ModelEvent:
-    """The event with the half of a pair that was ``held`` of its kind before it, and without the half at its end."""
-    kind = type(event)
-    text = held.pop(kind, "") + event.text
-    if not text.isascii():
-        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
-        if "\ud800" <= text[-1:] <= "\udbff":
-            text, held[kind] = text[:-1], text[-1]
-    return kind(text, event.tokens)
+    if usage is not None and not meter.tariff.free:
+        if not meter.tariff.at_hand:
+            await asyncio.to_thread(load)
+        outcome.cost = meter.cost
 
 
 def _is_cancelled() -> bool:

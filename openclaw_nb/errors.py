@@ -7,6 +7,7 @@ OpenClawError
 ├── ProtocolError         the other side broke the protocol, or speaks another one
 ├── RequestError          the gateway refused one request; the connection is fine
 ├── RunError              a run failed; ``partial`` holds what came before
+│   ├── BudgetReached     the money that was set aside is spent
 │   ├── ModelError        the model, or the way to it, failed
 │   └── RunTimeout        the run's time limit was reached (also a TimeoutError)
 └── SnapshotError         a snapshot cannot be written, found or trusted
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AuthError",
+    "BudgetReached",
     "ConfigError",
     "ConnectionLost",
     "ModelError",
@@ -94,6 +96,12 @@ class ModelError(RunError):
 
     code = "MODEL"
     retry_after = 0.0
+
+
+class BudgetReached(RunError):
+    """A run was stopped at its budget, or there is none left to send it; code BUDGET."""
+
+    code = "BUDGET"
 
 
 class RunTimeout(RunError, TimeoutError):

@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from .errors import ConfigError, ModelError, OpenClawError, RunError, RunTimeout, is_retryable
+from .events import Delta, End, State, Status, Usage
 from .protocol.frames import encode
 from .protocol.session import RunCursor, message_text
-from .run import Delta, End, Run, State, Status, Usage
+from .run import Run
 
 __all__ = ["Flight", "Restore", "answer_of", "check_sendable", "failed", "last_answer", "lost", "read_end"]
 
@@ -72,6 +73,8 @@ class Flight:
         self.session = dict(session or {})
         self.partial = partial
         self.accepted = False
+        self.told = params.get("thinking")
+        """The level that the gateway knows of, in its own word."""
         self.timed_out = False
         self.stopping = False
         self.heard = partial is not None and bool(partial[0])
@@ -95,7 +98,7 @@ class Flight:
     def cursor(self) -> RunCursor:
         """Where it stands here."""
         text = self.text
-        return RunCursor(len(text), self._held[-1].tokens if self._held else self.run.tokens, text=text)
+        return RunCursor(len(text), self._held[-1].tokens if self._held else self.run.answer_tokens, text=text)
 
     def reached(self) -> None:
         """The gateway has it (again)."""
@@ -164,7 +167,9 @@ def read_end(state: str, facts: Mapping[str, Any]) -> End:
             note = _read(facts, "note", str)
             return replace(end, words=f"done, {note}") if note else end
         case "aborted":
-            return replace(end, status=Status.STOPPED)
+            at_budget = facts.get("stopReason") == "budget"
+            words = _read(facts, "note", str) if at_budget else None
+            return replace(end, status=Status.STOPPED, words=words or "")
         case _:
             code = str(facts.get("errorCode", ModelError.code))
             kind = RunError if code in NOT_OF_THE_MODEL else ModelError

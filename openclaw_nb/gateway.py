@@ -16,13 +16,14 @@ from typing import Any
 
 from picows import WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener, ws_create_server
 
-from . import models
+from . import models, outputs
 from .connection import LINGER, Connection
 from .door import Door, is_loopback
 from .engine import Engine, Turn
 from .errors import ConfigError, RequestError
 from .logs import WithoutFrames
-from .models.base import Model
+from .models.base import Model, Output
+from .prompts.images import in_short, received
 from .protocol.frames import (
     MAX_FRAME,
     TICK,
@@ -32,6 +33,7 @@ from .protocol.frames import (
     ChatSend,
     Partial,
     Request,
+    RunLevel,
     RunResume,
     read_params,
 )
@@ -111,6 +113,7 @@ class Gateway:
             "chat.history": ("operator.read", self._history),
             "chat.send": ("operator.write", self._send),
             "health": ("operator.read", self._health),
+            "run.level": ("operator.write", self._level),
             "run.resume": ("operator.read", self._resume),
         }
 
@@ -256,16 +259,20 @@ class Gateway:
         params = read_params(request, ChatSend)
         if self._server is None:
             raise RequestError("this gateway is closing", code="GATEWAY_STOPPED")
-        if params.attachments:
-            raise RequestError("attachments are not taken here")
         agent, session = _read_session_key(params.session_key)
         level = int(level_of_thinking(params.thinking))
         turn = Turn(params.idempotency_key, params.message, agent, session, level, params.model)
         turn.base, turn.budget, turn.beside = params.base, params.budget, params.busy == "branch"
         turn.retry, turn.isolated = params.retry, params.isolated
+        turn.images = received((one.file_name, one.mime_type, one.content) for one in params.attachments)
+        if (output := params.output) is not None:
+            outputs.check(output.name, output.schema)
+            turn.output = Output(output.name, output.schema)
         if params.partial is not None:
             self._take_partial(turn, params.partial)
         run, new = self._runs.start(turn)
+        if not new:
+            run.turn.changed = level  # it may be another since the request before
         connection.watch(run, offset=len(turn.partial), steps=None, pace=params.pace)
         status = "started" if new else "ok" if run.done else "in_flight"
         return {"runId": turn.run_id, "status": status}
@@ -286,6 +293,14 @@ class Gateway:
         if run is None or run.log.text.length < params.offset:  # or known from what another client had of it
             raise RequestError(f"run {params.run_id} is not known here any more", code="NOT_FOUND")
         connection.watch(run, offset=params.offset, steps=params.steps, pace=params.pace)
+        return {"runId": params.run_id, "status": "ok" if run.done else "in_flight"}
+
+    def _level(self, connection: Connection, request: Request) -> Any:
+        params = read_params(request, RunLevel)
+        run = self._runs.find(params.run_id)
+        if run is None:
+            raise RequestError(f"run {params.run_id} is not known here any more", code="NOT_FOUND")
+        run.turn.changed = int(level_of_thinking(params.thinking))
         return {"runId": params.run_id, "status": "ok" if run.done else "in_flight"}
 
     def _abort(self, connection: Connection, request: Request) -> Any:
@@ -332,8 +347,9 @@ def _spoken(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _shown(message: dict[str, Any]) -> dict[str, Any]:
-    """A message as `chat.history` tells it; of an answer also its run, and how that ended."""
-    shown = {"role": message["role"], "content": [{"type": "text", "text": message["content"]}]}
+    """A message as `chat.history` tells it, images in words; of an answer also its run, and how that ended."""
+    texts = (message["content"], *map(in_short, message.get("images", ())))
+    shown = {"role": message["role"], "content": [{"type": "text", "text": text} for text in texts]}
     if "run" in message:
         shown |= {"runId": message["run"], "state": _state(message)}
     return shown

@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .errors import ConfigError, ConnectionLost, ModelError, OpenClawError, RequestError, RunError, is_retryable
+from .events import Delta, End, Level, State, Status, Step
 from .flights import Flight, Restore, answer_of, failed, last_answer, lost, read_end
 from .link import Link
 from .protocol.session import ClientSession, Gap, Happened, Reply, RunCursor, RunEnded, RunStep, RunText
-from .run import Delta, End, Run, State, Status, Step
+from .reasoning.levels import ReasoningLevel
+from .run import Run
 from .stability import Stability
 
 __all__ = ["STOP_TIMEOUT", "InFlight"]
@@ -90,6 +92,15 @@ class InFlight:
         self._abort(run.id, {"sessionKey": flight.params["sessionKey"], "runId": run.id})
         wait = STOP_TIMEOUT if self._link().up else 0.0
         flight.timers.append(asyncio.get_running_loop().call_later(wait, self._stop_here, flight))
+
+    def change(self, run: Run, level: int) -> None:
+        """Have it go on at another level; where it is asked for once more, it is at that one."""
+        if (flight := self._flights.get(run.id)) is None:
+            return
+        flight.params["thinking"] = ReasoningLevel(level).thinking
+        run.push(Level(level, "changed by you"))
+        if flight.accepted and self._link().up:
+            self._tell_level(flight)
 
     def wait(self, words: str) -> None:
         """The link is gone and may come back."""
@@ -227,6 +238,8 @@ class InFlight:
                 return
             payload = reply.payload if isinstance(reply.payload, dict) else {}
             flight.reached()
+            flight.told = asked["thinking"]
+            self._tell_level(flight)
             flight.session.pop("base", None)
             flight.waited |= payload.get("status") != "started"  # what comes was said before
             if payload.get("status") == "ok" and not self._session.can("nb.resume"):
@@ -245,11 +258,25 @@ class InFlight:
             asked["partial"] = {"text": flight.text, "tokens": self._session.runs[flight.run.id].tokens}
         self._post("chat.send", asked, accepted)
 
+    def _tell_level(self, flight: Flight) -> None:
+        """Say its level where that was changed since the gateway last heard of it."""
+        thinking = flight.params["thinking"]
+        if flight.told == thinking:
+            return
+
+        def told(reply: Reply) -> None:
+            if reply.error is None:
+                flight.told = thinking
+
+        self._post("run.level", {"runId": flight.run.id, "thinking": thinking}, told)
+
     def _impossible(self, flight: Flight) -> OpenClawError | None:
         """Why this gateway cannot be asked for it."""
         if "model" in flight.params and not self._session.can("nb.model"):
             sentence = f"the gateway at {self._uri} chooses the model itself; leave the model out"
             return RequestError(sentence, code="NO_MODEL")
+        if "output" in flight.params and not self._session.can("nb.level"):
+            return RequestError(f"the gateway at {self._uri} gives no structured answers; leave the type out")
         if flight.partial is not None and flight.partial[0] and not self._session.can("nb.resume"):
             sentence = f"the gateway at {self._uri} cannot go on with a part of an answer; ask it anew"
             return RunError(sentence, code="RUN_LOST")
@@ -258,7 +285,12 @@ class InFlight:
     def keeps_sessions(self, wishes: Mapping[str, Any]) -> ConfigError | None:
         """Why what is wished for the session of a run is not to be had at the gateway that is there."""
         unmet = [name for name in ("busy", "base", "isolated") if name in wishes]
-        if not unmet or self._session.hello is None or self._session.can("nb.session"):
+        if self._session.hello is None or self._session.can("nb.session"):
+            return None
+        if "budget" in wishes:
+            words = "does not say what its model costs, so no budget can be kept there"
+            return ConfigError(f"the gateway at {self._uri} {words}; leave it out, or say %openclaw budget off")
+        if not unmet:
             return None
         return ConfigError(f"the gateway at {self._uri} keeps its sessions itself; leave {', '.join(unmet)} out")
 
@@ -278,6 +310,7 @@ class InFlight:
         def resumed(reply: Reply) -> None:
             if reply.error is None:
                 flight.reached()
+                self._tell_level(flight)
             elif flight.run.id in self._flights:
                 self._refetch(flight)
 

@@ -134,6 +134,11 @@ class Ledger:
         return told
 
     @property
+    def found(self) -> str:
+        """What the calls that are done gave, a paragraph each."""
+        return "\n\n".join(f"{entry.title} gave: {entry.result}" for entry in self.entries if entry.state == "done")
+
+    @property
     def at(self) -> int:
         """The length of the answer (code points) when tools were last asked for."""
         return self.entries[-1].at if self.entries else 0
@@ -184,7 +189,7 @@ def without_tools(messages: Iterable[Message]) -> tuple[Message, ...]:
         if message["role"] == "tool":
             text = f"\n\n[{titles.get(message['key'], message['name'])} gave: {text}]\n\n"
         if message["role"] == "user" or not plain or plain[-1]["role"] == "user":
-            plain.append({"role": "user" if message["role"] == "user" else "assistant", "content": text})
+            plain.append(message if message["role"] == "user" else {"role": "assistant", "content": text})
         else:
             plain[-1] = {"role": "assistant", "content": plain[-1]["content"] + text}
     return tuple(plain)

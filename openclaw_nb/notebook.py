@@ -15,19 +15,20 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.displaypub import CapturingDisplayPublisher
 
-from .agent import keep_within
 from .client import OpenClawClient
 from .errors import ConfigError, OpenClawError, RunError
-from .memory import Cut
+from .front import Front
 from .options import CellOptions
+from .outlook import Target
+from .outputs import Expected
+from .outputs.typenames import type_of
 from .prompts import fill
-from .reasoning.costs import Budget
-from .reasoning.levels import decide
+from .prompts.images import attachment
 from .render import bundle, static_output
 from .run import Result, Run
 from .runtime import Runtime
+from .sessions.memory import Cut
 from .snapshots import Snapshot
-from .stability import degrade
 from .terminal import print_run
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class Notebook:
         self.shell = shell
         self.uri: str | None = None
         self.model: str | None = None
-        self.level: int | str = "auto"
+        self.front = Front(target=self._target)
         self.runs: dict[str, Run] = {}
         self.background: list[Run] = []  # those that `%openclaw wait` has to settle
         self.restored: set[str] = set()  # sessions that were put where an earlier kernel left them
@@ -103,46 +104,45 @@ class Notebook:
 
     def start(self, options: CellOptions, cell: str) -> Run:
         """Send one cell's prompt and show its run."""
-        prompt = fill(cell.strip(), self.shell.user_ns)
+        filled = fill(cell.strip(), self.shell.user_ns)
+        prompt = str(filled)
         if not prompt:
             raise ConfigError("the cell has no prompt; write it on the lines below %%openclaw")
+        wanted = Expected(type_of(options.output, self.shell.user_ns)).wishes if options.output else {}
         model = options.model or self.model
         client = self.client(options.to)
         local = self.runtime.is_local(client)
         if model is not None and local:
             self.runtime.resolve(model)
-        budget = self._budget(options.budget, model, prompt)
         kept = self._vars_to_keep(options, client)
         session, base = self._place(options, client)
         busy = options.busy or ("branch" if options.bg and local else "wait")
-        decision = decide(level=options.level if options.level is not None else self.level)
-        run = client.send(
-            prompt, **degrade(decision, client), session=session, model=model, timeout=options.timeout, busy=busy,
-            base=base, budget=options.budget,
+        run = self.front.send(
+            client, prompt, level=options.level, complexity=options.complexity, session=session, model=model,
+            timeout=options.timeout, busy=busy, base=base, budget=options.budget,
+            attachments=[attachment(image) for image in filled.images], **wanted,
         )  # fmt: skip
         if kept:
             self._vars[run.id] = kept
-        self._follow(run, options, budget)
+        self._follow(run, options)
         return run
 
     def resume(self, cut: Cut, session: str) -> Run:
         """Go on with a run that was cut, at its level, with its model and within its budget, and show it."""
         client = self.client()
-        budget = self._budget(cut.budget, cut.model, cut.message)
-        run = client.send(
-            cut.message, session=session, level=cut.level, model=cut.model, agent=cut.agent, budget=cut.budget,
-            idempotency_key=cut.run_id, partial=(cut.text, cut.tokens),
+        run = self.front.resume(
+            client, cut.message, session=session, level=cut.level, model=cut.model, agent=cut.agent, budget=cut.budget,
+            idempotency_key=cut.run_id, partial=(cut.text, cut.tokens), output=cut.output, spent=cut.spent,
+            attachments=[attachment(image) for image in cut.images],
         )  # fmt: skip
-        self._follow(run, CellOptions(), budget)
+        self._follow(run, CellOptions())
         return run
 
-    def _budget(self, limit: float | None, model: str | None, prompt: str) -> Budget | None:
-        return None if limit is None else Budget(limit, model or self.runtime.model or "offline", prompt)
+    def _target(self) -> Target:
+        return Target(self.client(), model=self.model)
 
-    def _follow(self, run: Run, options: CellOptions, budget: Budget | None) -> None:
-        """Keep a run that was sent within its budget and at hand, and show it."""
-        if budget is not None:
-            keep_within(run, budget)
+    def _follow(self, run: Run, options: CellOptions) -> None:
+        """Keep a run that was sent at hand, and show it."""
         self._keep(run)
         if options.into:
             self.shell.user_ns[options.into] = run

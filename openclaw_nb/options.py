@@ -11,7 +11,7 @@ from typing import Any
 
 from .config import AgentURI
 from .errors import ConfigError
-from .reasoning.levels import read_level
+from .reasoning.levels import DEFAULT_THRESHOLDS, read_level
 
 __all__ = ["LIMITS", "OPTIONS", "CellOptions", "Option", "nearest", "parse", "positive", "read", "split", "title"]
 
@@ -23,10 +23,11 @@ LONGEST_NAME = 100
 class CellOptions:
     """What one `%%openclaw` line asks for; None where it leaves the choice to the notebook.
 
-    ``vars`` are the variables to keep, ``base`` the snapshot or session to begin from.
+    ``vars`` are the variables to keep, ``base`` the snapshot or session to begin from, ``output`` names a type.
     """
 
     level: int | str | None = None
+    complexity: str | None = None
     model: str | None = None
     to: str | None = None
     session: str | None = None
@@ -37,12 +38,19 @@ class CellOptions:
     plain: bool = False
     vars: tuple[str, ...] = ()
     base: str | None = None
+    output: str = ""
     busy: str | None = None
 
 
 def _level(text: str) -> int | str:
     level = read_level(text)
     return "auto" if level is None else int(level)
+
+
+def _tag(text: str) -> str:
+    if text not in DEFAULT_THRESHOLDS:
+        raise ConfigError(f"{text!r} is none of {', '.join(DEFAULT_THRESHOLDS)}{nearest(text, DEFAULT_THRESHOLDS)}")
+    return text
 
 
 def _address(text: str) -> str:
@@ -106,6 +114,8 @@ OPTIONS: Mapping[str, Option] = {
     for option in (
         Option("--level", _level, "auto|1-4", "how deep to think: 1 fast, 2 standard, 3 deep, 4 ultra",
                ("auto", "1", "2", "3", "4")),
+        Option("--complexity", _tag, "TAG", "how hard it is, in place of a level: simple, complex or complex_task",
+               tuple(DEFAULT_THRESHOLDS)),
         Option("--model", str, "M", "a model's name, or an async generator function of this notebook"),
         Option("--to", _address, "URI", "where the run goes: agent://local, ws://127.0.0.1:PORT or wss://HOST",
                ("agent://local",)),
@@ -116,7 +126,9 @@ OPTIONS: Mapping[str, Option] = {
                ("wait", "branch")),
         Option("--vars", _variables, "A,B", "variables to keep with the snapshot that is taken at its end"),
         Option("--into", _variable, "VAR", "a variable for the answer, which is a str with facts"),
-        Option("--budget", positive, "USD", "stop when the answer has cost this much"),
+        Option("--as", str, "TYPE", "a class of this notebook, or list[City] and the like: what the answer's value is",
+               field="output"),
+        Option("--budget", positive, "USD", "what it may cost: the level is lowered to it, and it stops there"),
         Option("--timeout", positive, "S", "stop after this many seconds"),
         Option("--bg", None, "", "return at once; the answer streams on while other cells run"),
         Option("--plain", None, "", "print plain text in place of the view"),

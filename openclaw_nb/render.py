@@ -15,10 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from .errors import RunError
+from .outputs.answers import pretty
+from .prompts import fence_for
 from .reasoning.levels import ReasoningLevel
 
 if TYPE_CHECKING:
-    from .run import Result, Run, Step
+    from .events import Step
+    from .run import Result, Run
 
 __all__ = ["Footer", "bundle", "clean", "counted", "dollars", "footer", "markdown", "plain", "static_output"]
 
@@ -54,15 +57,16 @@ def bundle(run: Run | Result, *, live: bool = True, into: str = "") -> dict[str,
 
     facts = _facts(run)
     line = footer(run, live=live, into=into)
-    tokens = parse(_shown(facts.text))
-    answer = to_html(tokens) if facts.text.strip() else ""
+    text = pretty(facts.text) if facts.json else facts.text
+    tokens = parse(_shown(_as_code(text) if facts.json and text.strip() else text))
+    answer = to_html(tokens) if text.strip() else ""
     body = to_markdown(tokens)
     if facts.status != "done":  # an answer that is not whole must say so in every form
         body = f"{body}\n\n{escape_text(str(line).replace('`', ''))}".lstrip("\n")
     return {
         "text/html": _page(facts, answer, line, live),
         "text/markdown": body,
-        "text/plain": f"{plain(facts.text)}\n\n{line}".lstrip("\n"),
+        "text/plain": f"{plain(text)}\n\n{line}".lstrip("\n"),
     }
 
 
@@ -133,23 +137,30 @@ class _Facts:
     seconds: float
     steps: tuple[Step, ...]
     branch: str = ""
+    json: bool = False
 
 
 def _facts(run: Run | Result) -> _Facts:
-    reason = branch = ""
+    reason, branch = run.level_reason, ""
     if not isinstance(run, str):
-        reason, branch = run.level_reason, run.session if run.branch_of else ""
+        branch = run.session if run.branch_of else ""
         settled = _settled(run)
         if settled is None:
             return _Facts(
                 run.text, run.status, run.words, run.level, reason, run.tokens, None, run.model, run.seconds, run.steps,
-                branch,
+                branch, bool(run.output),
             )  # fmt: skip
         run = settled
     return _Facts(
         run.text, run.status, run.words, run.level, reason, run.usage.output_tokens, run.cost, run.model, run.seconds,
-        run.steps, branch,
+        run.steps, branch, bool(run.output),
     )  # fmt: skip
+
+
+def _as_code(text: str) -> str:
+    """JSON as a block of code, which is what a structured answer is."""
+    fence = fence_for(text)
+    return f"{fence}json\n{text}\n{fence}"
 
 
 def _settled(run: Run) -> Result | None:
@@ -188,8 +199,7 @@ def _figures(facts: _Facts, live: bool) -> Iterator[str]:
     if facts.branch:
         yield f"in session {_words(facts.branch)}"
     if facts.level is not None:
-        reason = _words(facts.reason) if facts.status != "done" else ""
-        yield f"level {_level(facts.level)}" + (f": {reason}" if reason else "")
+        yield ", ".join(filter(None, (f"level {_level(facts.level)}", _words(facts.reason))))
     if facts.tokens:
         yield counted(facts.tokens, "token")
     if live and facts.seconds > 0:

@@ -10,20 +10,21 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
 from contextvars import ContextVar
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import seams
-from .errors import RunError, RunTimeout
+from .errors import ConfigError, RunError, RunTimeout
+from .events import Delta, End, Level, RunEvent, State, Status, Step, Usage
 from .protocol.runlog import SpokenText
+from .reasoning.levels import read_level
 
-__all__ = ["Delta", "End", "Result", "Run", "RunEvent", "State", "Status", "Step", "Usage", "within"]
+__all__ = ["Result", "Run", "within"]
 
 log = logging.getLogger("openclaw_nb")
 
@@ -31,86 +32,19 @@ within: ContextVar[frozenset[str]] = ContextVar("within", default=frozenset())
 """The sessions of this process whose runs this code is a part of, as a tool or a model is."""
 
 
-class Status(StrEnum):
-    """Where a run stands. The first three are in flight, the last three are final."""
-
-    WAITING = "waiting"
-    STREAMING = "streaming"
-    RECONNECTING = "reconnecting"
-    DONE = "done"
-    STOPPED = "stopped"
-    FAILED = "failed"
-
-    @property
-    def final(self) -> bool:
-        return self in (Status.DONE, Status.STOPPED, Status.FAILED)
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """Tokens as the model reported them (or as counted here where it reports none: ``estimated``)."""
-
-    input_tokens: int = 0
-    output_tokens: int = 0
-    estimated: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Delta:
-    """More answer text. ``offset`` counts Unicode code points from the start; ``tokens`` is the total so far."""
-
-    offset: int
-    text: str
-    tokens: int
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """More of one reasoning step: ``text`` goes at ``offset`` (code points) of the step named ``key``."""
-
-    key: str
-    title: str
-    offset: int = 0
-    text: str = ""
-    tokens: int = 0
-    seconds: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """A change of status that is not an end; ``words`` say it to a person ("reconnecting, attempt 2 of 5")."""
-
-    status: Status
-    words: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """The last event of every run. ``error`` is set when, and only when, ``status`` is FAILED."""
-
-    status: Status
-    usage: Usage | None = None
-    error: RunError | None = None
-    words: str = ""
-    cost: float | None = None
-    model: str = ""
-    snapshot: str | None = None
-
-
-RunEvent = Delta | Step | State | End
-
-
 class Result(str):
     """The answer: a string with what is known about how it came to be.
 
-    ``status`` is DONE or STOPPED (a stopped run keeps its partial text); ``level`` 1-4 or None; ``usage``
-    in tokens; ``cost`` in USD or None where the price is not known; ``seconds`` from send to end;
-    ``first_token`` seconds from send to the first delta, or None; ``snapshot`` the id of the session's
-    snapshot after it; ``steps`` the reasoning steps, whole.
+    ``status`` is DONE or STOPPED (a stopped run keeps its partial text); ``level`` 1-4 or None, and ``level_reason``
+    why, in words, where it was not just asked for; ``usage`` in tokens; ``cost`` in USD or None where the price is not
+    known; ``seconds`` from send to end; ``first_token`` seconds from send to the first delta, or None; ``snapshot`` the
+    id of the session's snapshot after it; ``steps`` the reasoning steps, whole. Where it was to be of a type,
+    ``output`` is the name of that, and ``value`` the answer as a value of it; else "" and None.
     """
 
     status: Status
     level: int | None
+    level_reason: str
     usage: Usage
     cost: float | None
     model: str
@@ -121,13 +55,15 @@ class Result(str):
     snapshot: str | None
     steps: tuple[Step, ...]
     words: str
+    output: str
+    value: Any
 
     def __new__(cls, text: str = "", **facts: Any) -> Result:
         self = super().__new__(cls, text)
         defaults: dict[str, Any] = {
-            "status": Status.DONE, "level": None, "usage": Usage(), "cost": None, "model": "",
+            "status": Status.DONE, "level": None, "level_reason": "", "usage": Usage(), "cost": None, "model": "",
             "session": "main", "run_id": "", "seconds": 0.0, "first_token": None, "snapshot": None,
-            "steps": (), "words": "",
+            "steps": (), "words": "", "output": "", "value": None,
         }  # fmt: skip
         if unknown := facts.keys() - defaults.keys():
             raise TypeError(f"Result has no {', '.join(sorted(unknown))}")
@@ -175,8 +111,11 @@ class Run:
         model: str = "",
         agent: str = "main",
         cancel: Callable[[Run], None] | None = None,
+        change: Callable[[Run, int], None] | None = None,
         feeder: int | None = None,
         interval: float = 0.05,
+        output: str = "",
+        read: Callable[[str], Any] | None = None,
     ) -> None:
         self.id = id
         self.prompt = prompt
@@ -188,16 +127,24 @@ class Run:
         self.agent = agent
         self.status = Status.WAITING
         self.words = ""
-        self.tokens = 0
+        self.tokens = 0  # all that were made so far, those of its steps included
         self._cancel = cancel
+        self._change = change
         self._text = SpokenText()
+        self.answer_tokens = 0
+        self._step_tokens = 0
         self._steps: dict[str, Step] = {}
         self._clock = _Clock()
         self._changed = threading.Condition()
         self._listeners: list[Callable[[RunEvent], None]] = []
+        self._settlers: list[Callable[[End], None]] = []
+        self._ending: End | None = None
         self._done: Future[Result] = Future()
         self._done.set_running_or_notify_cancel()
         self.interval = interval  # seconds between two updates of a view
+        self.output = output  # the name of what the answer has to be, which is JSON then
+        self._read = read
+        self._value: Any = None
         self._feeder = feeder
         self._why_stopped = ""
 
@@ -233,6 +180,18 @@ class Run:
         self._why_stopped = self._why_stopped or why
         if self._cancel is not None and not self.done():
             self._cancel(self)
+
+    def set_level(self, level: int | str) -> None:
+        """Go on at this level (1-4), from its next step on. Any thread; nothing where it has ended.
+
+        ConfigError for what is no level, and where its gateway cannot change that of a run at work.
+        """
+        chosen = read_level(level)
+        if chosen is None:
+            raise ConfigError("a run at work takes a level from 1 to 4, not auto")
+        if self.done() or chosen == self.level or self._change is None:
+            return
+        self._change(self, int(chosen))
 
     # -- waiting ---------------------------------------------------------------------------------
 
@@ -309,11 +268,21 @@ class Run:
 
         return unsubscribe
 
+    def before_end(self, settle: Callable[[End], None]) -> None:
+        """Call ``settle`` with the end before whoever waits for it goes on; now, where it has ended."""
+        with self._changed:
+            if (end := self._ending) is None:
+                self._settlers.append(settle)
+                return
+        settle(end)
+
     def push(self, event: RunEvent) -> None:
         """Apply one event and tell the listeners. For the owner of the connection, on one thread."""
         if self.done():
             return
         self._feeder = threading.get_ident()
+        if isinstance(event, End):
+            event = self._with_value(event)
         with self._changed:
             match event:
                 case Delta():
@@ -322,16 +291,23 @@ class Run:
                     self._grow_step(event)
                 case State():
                     self.status, self.words = event.status, event.words
+                case Level():
+                    self.level, self.level_reason = event.level, event.reason
                 case End():
                     self._clock.ended = time.monotonic()
                     self.status = event.status
                     self.words = self._last_words(event)
                     self.model = event.model or self.model
-            listeners = tuple(self._listeners)
+                    self._ending = event
+            listeners, settlers = tuple(self._listeners), tuple(self._settlers)
         if isinstance(event, End):
+            self._tell(settlers, event)
             self._settle(event)
         with self._changed:
             self._changed.notify_all()
+        self._tell(listeners, event)
+
+    def _tell(self, listeners: Iterable[Callable[[Any], None]], event: RunEvent) -> None:
         for listener in listeners:
             try:
                 listener(event)
@@ -344,26 +320,39 @@ class Run:
         if self._clock.first is None:
             self._clock.first = time.monotonic()
         self._text.append(event.text)
-        self.tokens = event.tokens
+        self.answer_tokens = event.tokens
+        self.tokens = event.tokens + self._step_tokens
         self.status, self.words = Status.STREAMING, ""
 
     def _grow_step(self, event: Step) -> None:
         known = self._steps.get(event.key)
         text = (known.text if known else "")[: event.offset] + event.text
         self._steps[event.key] = Step(event.key, event.title, 0, text, event.tokens, event.seconds)
+        self._step_tokens += event.tokens - (known.tokens if known else 0)
+        self.tokens = self.answer_tokens + self._step_tokens
 
     def _last_words(self, event: End) -> str:
         if event.error is not None:
             return str(event.error)
         return event.words or (self._why_stopped if event.status is Status.STOPPED else "")
 
+    def _with_value(self, event: End) -> End:
+        """The end; a failure where the answer is not what it had to be."""
+        if self._read is not None and event.status is Status.DONE:
+            try:
+                self._value = self._read(self.text)
+            except RunError as error:
+                return replace(event, status=Status.FAILED, error=error)
+        return event
+
     def _settle(self, event: End) -> None:
         usage = event.usage or Usage(output_tokens=self.tokens, estimated=True)
         self.tokens = usage.output_tokens or self.tokens
         result = Result(
-            self.text, status=event.status, level=self.level, usage=usage, cost=event.cost, model=self.model,
-            session=self.session, run_id=self.id, seconds=self.seconds, first_token=self.first_token,
-            snapshot=event.snapshot, steps=self.steps, words=self.words,
+            self.text, status=event.status, level=self.level, level_reason=self.level_reason, usage=usage,
+            cost=event.cost, model=self.model, session=self.session, run_id=self.id, seconds=self.seconds,
+            first_token=self.first_token, snapshot=event.snapshot, steps=self.steps, words=self.words,
+            output=self.output, value=self._value,
         )  # fmt: skip
         if event.error is None:
             self._done.set_result(result)

@@ -15,7 +15,7 @@ from sys import getsizeof
 from typing import Any, Protocol
 
 from .engine import Outcome, Turn
-from .errors import OpenClawError, RequestError
+from .errors import BudgetReached, OpenClawError, RequestError
 from .models.base import ModelEvent, StepDelta, TextDelta, ThinkingDelta
 from .protocol.runlog import Ending, RunLog
 from .run import within
@@ -40,6 +40,8 @@ log = logging.getLogger("openclaw_nb")
 DONE = Ending("final", {"stopReason": "stop"})
 
 ABORTED = Ending("aborted", {"stopReason": "rpc"})
+
+AT_BUDGET = Ending("aborted", {"stopReason": "budget"})
 
 CANCELLED = Ending("error", {"errorMessage": "the turn was cancelled from inside"})
 
@@ -141,12 +143,15 @@ class ActiveRun:
         self.task = self._stopped = None
         turn.partial = ""
         self.ended = now
-        self.size = RUN_BYTES + getsizeof(turn.message) + 2 * getsizeof(turn.session) + getsizeof(str(log.text))
+        self.size = RUN_BYTES + sum(len(image["data"]) for image in turn.images)
+        self.size += getsizeof(turn.message) + 2 * getsizeof(turn.session) + getsizeof(str(log.text))
         for step in log.steps.values():
             self.size += getsizeof(str(step.text))
 
 
 def _how_it_ended(error: Exception) -> Ending:
+    if isinstance(error, BudgetReached):
+        return AT_BUDGET
     if isinstance(error, OpenClawError):
         facts: dict[str, Any] = {"errorMessage": str(error), "errorCode": error.code}
         if wait := getattr(error, "retry_after", 0.0):

@@ -12,17 +12,19 @@ from itertools import count
 from typing import Any, ClassVar, TypeVar
 
 from . import models
-from .client import OpenClawClient, known_token
-from .config import AgentURI
+from .client import OpenClawClient
+from .config import AgentURI, known_token
 from .engine import AgentSpec, Engine
 from .errors import ConfigError
 from .gateway import Gateway
-from .memory import Memory
+from .judge import judge
 from .models.base import Closable, Model
 from .models.offline import Workspace
 from .secret import reveal
+from .sessions.memory import Memory
+from .sessions.storage import Storage, place
 from .snapshots import Snapshot, SnapshotStore
-from .storage import Storage, place
+from .spending import Spending
 
 __all__ = ["Runtime", "local_runtime", "new_loop"]
 
@@ -39,7 +41,8 @@ class Runtime:
 
     ``Runtime.shared()`` is started on first use and ended by ``close()``. ``namespace`` holds the notebook's
     names, for models of the user's own; ``workspace`` lets the offline model look at them. Sessions are kept in
-    ``store``, which lies where ``storage`` says, or in memory because of ``trouble``, a sentence.
+    ``store``, which lies where ``storage`` says, or in memory because of ``trouble``, a sentence. ``spending`` is what
+    all runs of its clients used.
     """
 
     _instance: ClassVar[Runtime | None] = None
@@ -61,6 +64,7 @@ class Runtime:
         self._engine = Engine(self.memory, self.resolve(self.model or "offline"), self.resolve)
         self._engine.keep_every(self.storage.every)
         self._gateway: Gateway | None = None
+        self.spending = Spending()
         self._clients: dict[str, OpenClawClient] = {}
         self._loop = new_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="openclaw runtime", daemon=True)
@@ -108,9 +112,18 @@ class Runtime:
                 self._models[model, env] = models.resolve(model)
             return self._models[model, env]
 
+    async def judge(self, model: str | Model | Callable[..., Any], task: str) -> int | None:
+        """The level 1-4 that a model gives a task, outside any conversation; see `judge`. From any loop."""
+        resolved = await asyncio.to_thread(self.resolve, model)  # it may have to import a provider
+        return await asyncio.wrap_future(self.call(judge(resolved, task)))
+
     def register(self, spec: AgentSpec) -> str:
         """Serve an agent at the embedded gateway; its id there."""
         return self._engine.register(spec)
+
+    def outlook(self, agent: str, model: str | None, session: str) -> tuple[Model, int, int]:
+        """The model that an agent here would ask, and the tokens that a session and it add to a message."""
+        return self._engine.outlook(agent, model, session)
 
     def gateway_address(self) -> tuple[str, str]:
         """(url, token) of the embedded gateway, started if it is not."""
@@ -136,6 +149,7 @@ class Runtime:
             client = self._clients.get(address.text)
             if client is None or token is not None:
                 client = self._clients[address.text] = OpenClawClient()
+                client.spending = self.spending
                 self.call(_open(client, address.text, url, secret)).result()
             return client
 

@@ -13,19 +13,20 @@ from typing import Any
 from IPython.display import display
 
 from . import options
-from .comparison import compare as compared
 from .config import AgentURI
 from .errors import ConfigError, SnapshotError
-from .memory import Cut, Memory, cut_in, run_in
+from .events import Status
 from .namespace import bring_back, described, read_back, take
 from .notebook import SHORT_ID, Notebook
 from .options import LIMITS, OPTIONS
 from .reasoning.levels import ReasoningLevel, read_level
 from .render import counted, static_output
-from .run import Result, Run, Status
+from .run import Result, Run
 from .runtime import Runtime
+from .sessions.comparison import compare as compared
+from .sessions.memory import Cut, Memory, cut_in, run_in
+from .sessions.storage import CHOICES, Retention, place
 from .snapshots import Snapshot
-from .storage import CHOICES, Retention, place
 from .tables import show_rows
 from .wording import in_words, setting, sized
 
@@ -49,7 +50,7 @@ def snapshot(notebook: Notebook, words: list[str]) -> None:
 
     def work() -> Snapshot:
         others: dict[str, Any] = {"vars": packed} if packed else {}
-        level = read_level(notebook.level)
+        level = read_level(notebook.front.level)
         if level is not None and memory.head(session) is None:
             others["level"] = int(level)
         return memory.store.name(memory.keep(session, "", **others).id, name)

@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any
 
+from .events import End, Status
 from .health import Health
 from .reasoning.levels import Decision, ReasoningLevel
-from .run import End, Status
 
 if TYPE_CHECKING:
     from .client import OpenClawClient

@@ -6,8 +6,9 @@ import contextvars
 import threading
 from collections.abc import Callable
 
+from .events import RunEvent, State, Status
 from .render import counted, plain
-from .run import Run, RunEvent, State, Status
+from .run import Run
 
 __all__ = ["print_run"]
 

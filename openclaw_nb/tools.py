@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NotRequired, Required, get_typ
 
 from .errors import ConfigError, one_line
 from .models.base import ToolDefinition
-from .prompts import render_value
+from .prompts.values import render_value
 from .redaction import redact
 
 if TYPE_CHECKING:

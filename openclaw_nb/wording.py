@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from .prompts.images import in_short
 from .render import dollars, plain
 
 __all__ = ["exchange", "in_words", "setting", "sized", "variable"]
@@ -23,7 +24,7 @@ def exchange(messages: Iterable[Any]) -> list[tuple[str, str]]:
     for message in messages:
         said = message if isinstance(message, Mapping) else {"content": message}
         content = said.get("content", "")
-        text = plain(content if isinstance(content, str) else _json(content))
+        text = plain(content if isinstance(content, str) else _json(content)) + _images(said)
         part = said.get("run") if "part" in said else None
         if part is not None and part == run:
             found[-1] = (found[-1][0], found[-1][1] + text)
@@ -45,6 +46,12 @@ def _who(said: Mapping[str, Any]) -> str:
             return f"tool {in_words(said.get('name', ''))}".rstrip()
         case _:
             return in_words(role) if isinstance(role, str) else "message"
+
+
+def _images(said: Mapping[str, Any]) -> str:
+    """What went along with a message, in words; never its bytes."""
+    images = said.get("images")
+    return "".join(f" {in_short(image)}" for image in images) if isinstance(images, list) else ""
 
 
 def _calls(said: Mapping[str, Any]) -> str:

@@ -8,8 +8,8 @@ from contextlib import aclosing
 from typing import Any
 
 from openclaw_nb.engine import AgentSpec, Engine, Turn
-from openclaw_nb.memory import Memory
 from openclaw_nb.models.base import ModelEvent, ModelRequest, StepDelta, TextDelta, ToolCall
+from openclaw_nb.sessions.memory import Memory
 from openclaw_nb.snapshots import SnapshotStore
 from openclaw_nb.tools import Toolbox
 

@@ -9,9 +9,11 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from openclaw_nb import Gateway, OpenClawAgent, OpenClawClient, Runtime, health
+from openclaw_nb.engine import AgentSpec
 from openclaw_nb.errors import ConfigError, ModelError, OpenClawError, SnapshotError
+from openclaw_nb.events import Delta, Step
 from openclaw_nb.models.base import ModelEvent, ModelRequest, TextDelta
-from openclaw_nb.run import Delta, Result
+from openclaw_nb.run import Result
 
 
 class Echo:
@@ -31,19 +33,19 @@ def runtime() -> Iterator[None]:
 
 
 def test_a_model_and_instructions_of_its_own() -> None:
-    agent = OpenClawAgent("poet", model=Echo(), instructions="in verse")
+    agent = OpenClawAgent("poet", model=Echo(), instructions="in verse", reasoning_level=2)
     assert agent.analyze("sing").result(10) == "sing|2|in verse|1"
 
 
 def test_agents_of_one_name_do_not_mix() -> None:
-    first = OpenClawAgent("twin", model=Echo(), instructions="one")
-    second = OpenClawAgent("twin", model=Echo(), instructions="two")
+    first = OpenClawAgent("twin", model=Echo(), instructions="one", reasoning_level=2)
+    second = OpenClawAgent("twin", model=Echo(), instructions="two", reasoning_level=1)
     answers = [agent.execute("who?", session=str(id(agent))).result(10) for agent in (first, second)]
-    assert answers == ["who?|2|one|1", "who?|2|two|1"]
+    assert answers == ["who?|2|one|1", "who?|1|two|1"]
 
 
-@pytest.mark.parametrize(("tag", "level"), [(None, 2), ("simple", 1), ("complex", 3), ("complex_task", 4), ("own", 1)])
-def test_complexity_tags(tag: str | None, level: int) -> None:
+@pytest.mark.parametrize(("tag", "level"), [("simple", 1), ("complex", 3), ("complex_task", 4), ("own", 1)])
+def test_complexity_tags(tag: str, level: int) -> None:
     agent = OpenClawAgent("tagged", model=Echo(), level_thresholds={"own": 1})
     run = agent.analyze("q", tag, session=f"tag {tag}")
     assert run.result(10).level == level
@@ -154,11 +156,11 @@ def test_the_second_step_of_the_document() -> None:
 def test_a_run_that_came_to_its_end_is_answered_from_memory() -> None:
     agent = OpenClawAgent("fragile", model=(model := Fragile()))
     model.broken = False
-    first = agent.analyze("first", "complex").result(10)
+    first = agent.analyze("first", "simple").result(10)
     agent.analyze("second").result(10)
     assert first.snapshot is not None
     again = agent.resume_from(first.snapshot)
-    assert (again.result(10), again.level, again.level_reason) == ("one two three ", 3, "resumed")
+    assert (again.result(10), again.level, again.level_reason) == ("one two three ", 1, "resumed")
     assert len(model.asked) == 2, "no model was asked"
     agent.analyze("third").result(10)
     assert model.asked[-1] == ("first", "one two three ", "third"), "the session stands there now"
@@ -243,7 +245,7 @@ def test_a_gateway_elsewhere_keeps_its_sessions_itself() -> None:
             await client.connect(gateway.url)
             with pytest.raises(ConfigError, match="keeps its sessions itself"):
                 OpenClawAgent(client=client, snapshot=False)
-            agent = OpenClawAgent(client=client)
+            agent = OpenClawAgent(client=client, reasoning_level=2)
             for call in (agent.load_snapshot(), asyncio.to_thread(agent.resume_from, "x")):
                 with pytest.raises(ConfigError, match="keeps its sessions itself; its snapshots are not here"):
                     await call
@@ -288,7 +290,7 @@ def test_the_third_step_of_the_document(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_what_a_run_asks_in_its_own_session_works_in_a_branch_of_it() -> None:
     """It would wait for itself otherwise."""
-    helper = OpenClawAgent("helper", model=Echo())
+    helper = OpenClawAgent("helper", model=Echo(), reasoning_level=2)
 
     async def asks(prompt: str) -> AsyncIterator[str]:
         answer = await helper.analyze("and you?")
@@ -297,3 +299,33 @@ def test_what_a_run_asks_in_its_own_session_works_in_a_branch_of_it() -> None:
     asking = OpenClawAgent("asking", model=asks)
     assert asking.analyze("who?").result(10) == "and you?|2||1 in main-2"
     assert helper.analyze("again").result(10).session == "main"
+
+
+# -- levels on the way -----------------------------------------------------------------------------
+
+
+def test_one_that_has_only_a_name_works_in_this_process() -> None:
+    """Nothing about it has to be registered by hand, nor is it another gateway's."""
+    Runtime.shared().register(AgentSpec("elsewhere"))
+    agent = OpenClawAgent("plain", reasoning_level=1)
+    assert "42" in agent.analyze("what is 6*7?").result(10)
+    twin = OpenClawAgent("plain", reasoning_level=1)
+    assert "42" in twin.analyze("what is 6*7?", session="other").result(10)
+    assert agent._id == twin._id == "plain", "two of the same are one"
+
+
+def test_a_level_changed_by_hand_while_it_works_is_that_run_s_alone() -> None:
+    agent = OpenClawAgent("changing", model=Echo(), reasoning_level=4)
+    changed: list[int] = []
+
+    def lower(event: object) -> None:
+        if isinstance(event, Step) and not changed:
+            changed.append(1)
+            run.set_level(3)
+
+    run = agent.analyze("q")
+    run.subscribe(lower)
+    result = run.result(10)
+    assert (result.level, run.level_reason) in ((3, "changed by you"), (4, "")), "or it was done before"
+    assert agent.reasoning_level == 4
+    assert agent.analyze("again", level=1).result(10).level == 1

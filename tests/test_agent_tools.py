@@ -11,7 +11,8 @@ import pytest
 
 from openclaw_nb import Gateway, OpenClawAgent, OpenClawClient, Runtime
 from openclaw_nb.errors import ConfigError
-from openclaw_nb.run import Run, Step
+from openclaw_nb.events import Step
+from openclaw_nb.run import Run
 from openclaw_nb.tools import RESULT_LIMIT, Tool
 from tests.mock_openai import MockOpenAI, Reply
 
@@ -29,7 +30,7 @@ def add(a: int, b: int) -> int:
 
 
 def agent_with(*tools: Callable[..., Any] | Tool, name: str = "helper") -> OpenClawAgent:
-    return OpenClawAgent(name, model="offline:0", tools=tools)
+    return OpenClawAgent(name, model="offline:0", tools=tools, reasoning_level=1)
 
 
 def shown(run: Run) -> list[tuple[str, str]]:
@@ -37,7 +38,7 @@ def shown(run: Run) -> list[tuple[str, str]]:
     for step in run.steps:
         assert step.seconds is not None
         assert step.seconds >= 0
-    return [(step.title, step.text) for step in run.steps]
+    return [(step.title, step.text) for step in run.steps if step.key != "load"]
 
 
 def test_the_model_calls_functions_of_the_notebook() -> None:
@@ -62,7 +63,8 @@ def test_the_loop_with_a_provider(monkeypatch: pytest.MonkeyPatch, figure: Calla
     with MockOpenAI(Reply(tokens=["Let me ", "add. "], calls=both), Reply(tokens=["It is ", "42."])) as mock:
         monkeypatch.setenv("OPENAI_BASE_URL", mock.url)
         monkeypatch.setenv("OPENAI_API_KEY", "none")
-        run = OpenClawAgent("sums", model="openai-chat:gpt-4o", tools=[add]).analyze("40 and 2?")
+        agent = OpenClawAgent("sums", model="openai-chat:gpt-4o", tools=[add], reasoning_level=1)
+        run = agent.analyze("40 and 2?")
         assert run.result(30) == "Let me add. It is 42."
         [(title, given), (_, refused)] = shown(run)
         assert (title, given) == ("add(a=40, b=2)", "42")

@@ -22,17 +22,17 @@ TESTS = Path(__file__).parent
 LONGEST = 400
 
 FLOORS = {
-    "config": 0, "door": 0, "errors": 0, "health": 0, "logs": 0, "markup": 0, "options": 0, "prompts": 0,
-    "protocol": 0, "reasoning": 0, "redaction": 0, "remarkdown": 0, "render": 0, "seams": 0, "secret": 0, "tables": 0,
-    "version": 0, "wording": 0,
+    "config": 0, "door": 0, "errors": 0, "events": 0, "health": 0, "logs": 0, "markup": 0, "options": 0,
+    "outputs": 0, "prompts": 0, "protocol": 0, "reasoning": 0, "redaction": 0, "remarkdown": 0, "render": 0,
+    "seams": 0, "secret": 0, "tables": 0, "version": 0, "wording": 0,
     "client": 1, "flights": 1, "inflight": 1, "ledger": 1, "link": 1, "models": 1, "pulse": 1, "run": 1,
-    "stability": 1, "terminal": 1, "tokens": 1, "tools": 1,
-    "comparison": 2, "continuation": 2, "engine": 2, "forks": 2, "lanes": 2, "memory": 2, "metrics": 2,
-    "snapshots": 2, "storage": 2, "toolloop": 2,
-    "agent": 3, "cluster": 3, "connection": 3, "distributed": 3, "doorkeeper": 3, "gateway": 3, "pool": 3, "runs": 3,
+    "spending": 1, "stability": 1, "terminal": 1, "tokens": 1, "tools": 1,
+    "answers": 2, "corrections": 2, "engine": 2, "judge": 2, "metrics": 2, "sessions": 2, "snapshots": 2,
+    "agent": 3, "allowance": 3, "cluster": 3, "connection": 3, "distributed": 3, "doorkeeper": 3, "front": 3,
+    "gateway": 3, "outlook": 3, "pool": 3, "runs": 3,
     "__main__": 4, "cli": 4, "doctor": 4, "runtime": 4,
-    "commands": 5, "completion": 5, "magics": 5, "namespace": 5, "nested": 5, "notebook": 5, "session_commands": 5,
-    "widgets": 5,
+    "commands": 5, "completion": 5, "controls": 5, "magics": 5, "namespace": 5, "nested": 5, "notebook": 5,
+    "session_commands": 5, "widgets": 5,
 }  # fmt: skip
 
 

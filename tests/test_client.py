@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from openclaw_nb import link
-from openclaw_nb.client import OpenClawClient, known_token
+from openclaw_nb.client import OpenClawClient
+from openclaw_nb.config import known_token
 from openclaw_nb.errors import (
     AuthError,
     ConfigError,
@@ -22,9 +23,10 @@ from openclaw_nb.errors import (
     RequestError,
     RunError,
 )
+from openclaw_nb.events import Status
 from openclaw_nb.gateway import Gateway
 from openclaw_nb.protocol.frames import MAX_FRAME
-from openclaw_nb.run import Result, Run, Status
+from openclaw_nb.run import Result, Run
 from tests.faults.proxy import FaultProxy, behind
 from tests.spine import LIMIT, Counted, asynchronous, on_both_loops, serving, soon
 
@@ -243,7 +245,7 @@ async def test_what_cannot_be_sent(options: dict[str, Any]) -> None:
 @asynchronous
 async def test_what_the_gateway_does_not_take() -> None:
     async with serving(Counted("one")) as (_, client):
-        with pytest.raises(RunError, match="attachments are not taken"):
+        with pytest.raises(RunError, match=r"unknown field `name` - at `\$.attachments\[0\]`"):
             await client.send("go", attachments=[{"name": "x"}])
         with pytest.raises(RunError, match="more than the 26,214,400 of one message"):
             await client.send("x" * MAX_FRAME)
@@ -290,8 +292,8 @@ async def test_a_failed_model() -> None:
 @asynchronous
 async def test_facts_of_a_result() -> None:
     async with serving(Counted("one ", "two")) as (gateway, client):
-        result = await client.send("go", level=4, session="s", level_reason="by hand")
-        assert (result.level, result.session, result.model) == (4, "s", "Counted")
+        result = await client.send("go", level=1, session="s", level_reason="by hand")
+        assert (result.level, result.session, result.model) == (1, "s", "Counted")
         assert (result.usage.output_tokens, result.usage.estimated) == (2, True)
         head = gateway.engine.memory.store.head("s")
         assert head is not None

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from openclaw_nb.engine import AgentSpec, Engine, Turn
 from openclaw_nb.errors import ConfigError, ModelError, OpenClawError, RequestError, RunError, SnapshotError
+from openclaw_nb.events import Usage
 from openclaw_nb.models.base import Model, ModelEvent, ModelRequest, TextDelta, ThinkingDelta
-from openclaw_nb.run import Usage
 from openclaw_nb.snapshots import SnapshotStore
 from tests.spine import any_text, asynchronous, play
 
@@ -69,7 +69,7 @@ def kept(engine: Engine, session: str = "main") -> list[dict[str, Any]]:
 async def test_a_turn() -> None:
     model = Scripted(ThinkingDelta("hm"), TextDelta("one "), TextDelta("two"), Usage(3, 2))
     engine = new_engine(model)
-    turn = Turn("k", "question", level=4)
+    turn = Turn("k", "question", level=1)
     assert await play_turn(engine, turn) == [ThinkingDelta("hm"), TextDelta("one "), TextDelta("two")]
     assert turn.outcome.usage == Usage(3, 2)
     assert turn.outcome.model == "scripted"
@@ -80,7 +80,7 @@ async def test_a_turn() -> None:
     assert kept(engine) == pair
     await play_turn(engine, Turn("k2", "more"))
     first, second = model.asked
-    assert (first.messages, first.level, first.prompt) == (({"role": "user", "content": "question"},), 4, "question")
+    assert (first.messages, first.level, first.prompt) == (({"role": "user", "content": "question"},), 1, "question")
     assert [message["content"] for message in second.messages] == ["question", "one two", "more"]
     assert model.closed == 2
 
@@ -260,7 +260,8 @@ def test_a_turn_is_what_was_asked_and_not_what_became_of_it() -> None:
     one, other = Turn("k", "q"), Turn("k", "q")
     one.outcome.model = "m"
     assert one == other
-    assert one != Turn("k", "q", level=4)
+    assert one == Turn("k", "q", level=4), "it may have been changed meanwhile"
+    assert one != Turn("k", "another")
     assert sys.getsizeof(one)
 
 

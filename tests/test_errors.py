@@ -10,6 +10,7 @@ import pytest
 from openclaw_nb import errors
 from openclaw_nb.errors import (
     AuthError,
+    BudgetReached,
     ConfigError,
     ConnectionLost,
     ModelError,
@@ -31,6 +32,7 @@ TREE = [
     (ProtocolError, "PROTOCOL", OpenClawError),
     (RequestError, "INVALID_REQUEST", OpenClawError),
     (RunError, "RUN_FAILED", OpenClawError),
+    (BudgetReached, "BUDGET", RunError),
     (ModelError, "MODEL", RunError),
     (RunTimeout, "TIMEOUT", TimeoutError),
     (SnapshotError, "SNAPSHOT", OpenClawError),

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from openclaw_nb.errors import ConfigError, ConnectionLost, ModelError, RunError, RunTimeout
+from openclaw_nb.events import Delta, End, State, Status, Usage
 from openclaw_nb.flights import (
     DELAY,
     Flight,
@@ -19,7 +20,7 @@ from openclaw_nb.flights import (
     read_end,
 )
 from openclaw_nb.protocol.session import RunCursor
-from openclaw_nb.run import Delta, End, Run, State, Status, Usage
+from openclaw_nb.run import Run
 
 
 def new_flight(*, streaming: bool = True, timeout: float | None = None) -> Flight:

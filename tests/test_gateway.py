@@ -16,9 +16,9 @@ from openclaw_nb import runs
 from openclaw_nb.client import OpenClawClient
 from openclaw_nb.engine import Turn
 from openclaw_nb.errors import ConfigError, RunError
+from openclaw_nb.events import Status
 from openclaw_nb.gateway import Gateway
 from openclaw_nb.models.base import ModelEvent, TextDelta
-from openclaw_nb.run import Status
 from tests.spine import Counted, Raw, asynchronous, let_in, on_both_loops, serving, soon
 
 
@@ -36,7 +36,7 @@ async def test_a_foreign_client(protocol: int) -> None:
         Gateway(model=Counted("one ", "two ", "three")) as gateway,
         let_in(gateway, low=protocol, high=protocol) as raw,
     ):
-        reply = await send(raw, thinking="high")
+        reply = await send(raw, thinking="low")
         assert reply["payload"] == {"runId": "k", "status": "started"}
         told = []
         while (payload := await raw.event("chat"))["state"] == "delta":
@@ -48,7 +48,7 @@ async def test_a_foreign_client(protocol: int) -> None:
         assert (payload["runId"], payload["sessionKey"], payload["state"]) == ("k", "agent:main:main", "final")
         assert payload["stopReason"] == "stop"
         assert [p["seq"] for p in (*told, payload)] == list(range(1, len(told) + 2))
-        assert (await send(raw, thinking="high"))["payload"]["status"] == "ok"
+        assert (await send(raw, thinking="low"))["payload"]["status"] == "ok"
         assert (await raw.event("chat", state="final"))["message"] == whole
 
 

@@ -12,9 +12,10 @@ from openclaw_nb import runs
 from openclaw_nb.client import OpenClawClient
 from openclaw_nb.engine import Turn
 from openclaw_nb.errors import ConfigError, RunError
+from openclaw_nb.events import Delta, RunEvent, State, Status
 from openclaw_nb.gateway import Gateway
 from openclaw_nb.models.base import ModelEvent, TextDelta
-from openclaw_nb.run import Delta, Run, RunEvent, State, Status
+from openclaw_nb.run import Run
 from tests.faults.proxy import CutAfter, FaultProxy, behind
 from tests.foreign import foreign
 from tests.spine import Counted, asynchronous, let_in, serving, soon
@@ -270,7 +271,9 @@ async def test_branches_elsewhere(wish: dict[str, Any]) -> None:
     async with foreign() as (gateway, client):
         with pytest.raises(ConfigError, match=f"keeps its sessions itself; leave {next(iter(wish))} out"):
             client.send("go", **wish)
-        run = client.send("go", budget=0.5)
+        with pytest.raises(ConfigError, match="does not say what its model costs, so no budget can be kept there"):
+            client.send("go", budget=0.5)
+        run = client.send("go")
         await soon(lambda: gateway.runs)
         assert gateway.asked[-1][1].keys() == {"sessionKey", "message", "idempotencyKey", "thinking"}
         await gateway.say(run.id, "done", "final")

@@ -13,8 +13,8 @@ from openclaw_nb.client import OpenClawClient
 from openclaw_nb.engine import Engine
 from openclaw_nb.errors import OpenClawError, SnapshotError
 from openclaw_nb.gateway import Gateway
-from openclaw_nb.memory import Memory
 from openclaw_nb.models.base import ModelEvent, ModelRequest, TextDelta
+from openclaw_nb.sessions.memory import Memory
 from openclaw_nb.snapshots import SnapshotStore
 from tests.faults.proxy import FaultProxy
 from tests.served import Served

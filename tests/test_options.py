@@ -14,9 +14,11 @@ def test_nothing_chosen() -> None:
 
 def test_all_of_them() -> None:
     line = "--level 3 --model m --to agent://local --session 'a b' --into x --budget 0.5 --timeout=2 --bg --plain"
-    assert parse(line) == CellOptions(3, "m", "agent://local", "a b", "x", 0.5, 2.0, True, True)
+    assert parse(line) == CellOptions(3, None, "m", "agent://local", "a b", "x", 0.5, 2.0, True, True)
+    assert parse("--complexity complex_task") == CellOptions(complexity="complex_task")
     line = "--from before --busy branch --vars 'a, b,a'"
     assert parse(line) == CellOptions(base="before", busy="branch", vars=("a", "b"))
+    assert parse("--as 'City | None'") == CellOptions(output="City | None")
 
 
 @pytest.mark.parametrize(("text", "level"), [("auto", "auto"), ("1", 1), ("deep", 3), ("'4 ultra'", 4)])

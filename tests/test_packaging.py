@@ -59,7 +59,8 @@ def test_wheel_holds_the_package_and_what_it_shows(wheel: zipfile.ZipFile) -> No
     names = set(wheel.namelist())
     sources = {p.relative_to(ROOT).as_posix() for p in (ROOT / "openclaw_nb").rglob("*.py")}
     assert sources <= names
-    assert {"openclaw_nb/py.typed", "openclaw_nb/static/stream.js", "openclaw_nb/static/timeline.js"} <= names
+    built = {f"openclaw_nb/static/{name}.js" for name in ("level", "stream", "timeline")}
+    assert {"openclaw_nb/py.typed", "openclaw_nb/reasoning/weights.json", *built} <= names
     tops = {name.partition("/")[0] for name in names}
     assert tops == {"openclaw_nb", INFO}
     assert not [name for name in names if name.endswith((".ts", ".map", ".ipynb"))]

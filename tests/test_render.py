@@ -12,8 +12,9 @@ from nbconvert.exporters import HTMLExporter, MarkdownExporter
 
 from openclaw_nb import render
 from openclaw_nb.errors import ModelError
+from openclaw_nb.events import Delta, End, State, Status, Step, Usage
 from openclaw_nb.render import bundle, clean, footer, plain
-from openclaw_nb.run import Delta, End, Result, Run, State, Status, Step, Usage
+from openclaw_nb.run import Result, Run
 
 ANSWER = """\
 # Why
@@ -111,10 +112,23 @@ def test_an_unfinished_run_says_so_in_every_form() -> None:
     for form in bundle(run, live=False).values():
         assert "so far" in form
         assert "streaming" in form
-        assert "level 3 deep: auto: asks for a check" in form
+        assert "level 3 deep, auto: asks for a check" in form
 
 
 # -- the footer ----------------------------------------------------------------------------------------
+
+
+def test_why_this_level_is_still_said_when_the_answer_is_there() -> None:
+    run = Run("r1", level=2, level_reason="tagged complex, limited to 2 by the notebook's budget of $1,000.00")
+    run.push(Delta(0, "done", 4))
+    run.push(End(Status.DONE, usage=Usage(1, 4)))
+    words = "level 2 standard, tagged complex, limited to 2 by the notebook's budget of $1,000.00"
+    assert words in footer(run).parts
+    assert words in footer(run.result(0)).parts
+    assert run.result(0).level_reason == run.level_reason
+    other = Run("r2", level=2)
+    other.push(End(Status.DONE))
+    assert "level 2 standard" in footer(other).parts
 
 
 def test_footer_of_a_finished_run() -> None:

@@ -15,7 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from openclaw_nb.errors import ModelError, RunError, RunTimeout
-from openclaw_nb.run import Delta, End, Result, Run, RunEvent, State, Status, Step, Usage
+from openclaw_nb.events import Delta, End, RunEvent, State, Status, Step, Usage
+from openclaw_nb.run import Result, Run
 from tests.spine import asynchronous
 
 PATIENCE = 30.0  # seconds: against hanging
@@ -178,6 +179,16 @@ def test_the_end_is_told_when_the_result_is_there() -> None:
     run.subscribe(lambda event: seen.append(run.result()) if isinstance(event, End) else None)
     feed(run, ["a"])
     assert seen == ["a"]
+
+
+def test_what_is_settled_before_the_end_is_settled_for_who_waits() -> None:
+    run, seen = Run("r1"), []
+    run.before_end(lambda end: seen.append((end.status, run.done())))
+    end = End(Status.DONE)
+    run.push(end)
+    assert seen == [(Status.DONE, False)]
+    run.before_end(lambda late: seen.append((late, run.done())))
+    assert seen[1:] == [(end, True)]
 
 
 @pytest.mark.parametrize("seed", range(5))

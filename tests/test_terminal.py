@@ -7,7 +7,8 @@ import threading
 import pytest
 
 from openclaw_nb.errors import ModelError
-from openclaw_nb.run import Delta, End, Run, State, Status
+from openclaw_nb.events import Delta, End, State, Status
+from openclaw_nb.run import Run
 from openclaw_nb.terminal import print_run
 
 

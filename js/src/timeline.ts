@@ -3,7 +3,7 @@
 import type { News } from "./lib/timeline/entries";
 import { Entries } from "./lib/timeline/entries";
 import type { Model } from "./lib/model";
-import { Places } from "./lib/timeline/places";
+import { Places } from "./lib/places";
 import { installStyle } from "./lib/style";
 import type { Answer } from "./lib/timeline/timeline";
 import { Timeline } from "./lib/timeline/timeline";
@@ -18,7 +18,7 @@ function attach(model: Model) {
   const entries = new Entries();
   const waiting = new Map<number, (answer: Answer) => void>();
   const loose = new Set<Timeline>(); // views in places of their own
-  let places: Places | undefined;
+  let places: Places<Timeline> | undefined;
   let asked = -Infinity;
   let number = 0;
 
@@ -48,7 +48,7 @@ function attach(model: Model) {
       }
       // The picture stays until there is something to put in its place.
       if (entries.length && !places) {
-        places = new Places(String(model.get("place")), make);
+        places = new Places("timeline", String(model.get("place")), make);
         requestAnimationFrame(() => setTimeout(() => performance.measure("ocnb-timeline", { start })));
       }
       views().forEach((view) => view.update());

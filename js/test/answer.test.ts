@@ -30,6 +30,15 @@ describe("text", () => {
     expect(answer.text).toBe("abcdef");
   });
 
+  it("counts the tokens of steps before there is text", () => {
+    const answer = new Answer();
+    answer.apply({ kind: "step", key: "plan", title: "plan", offset: 0, text: "first", tokens: 3, total: 3 });
+    expect(answer.tokens).toBe(3);
+    answer.apply({ ...delta(0, "ab", 5) });
+    answer.apply({ kind: "step", key: "plan", title: "plan", offset: 5, text: "", tokens: 3, total: 4 });
+    expect(answer.tokens).toBe(5);
+  });
+
   it("counts offsets in UTF-16 units", () => {
     const answer = new Answer();
     answer.apply(delta(0, "🐍"));

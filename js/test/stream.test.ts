@@ -66,6 +66,25 @@ describe("losing nothing", () => {
   });
 });
 
+describe("reasoning", () => {
+  it("is what it waits for, as long as there are steps and no text", async () => {
+    const model = new TestModel({ ...INITIAL });
+    const el = place();
+    start(model).render(el);
+    const said = () => el.querySelector(".ocnb-state")?.textContent;
+    await frame();
+    expect(said()).toBe("waiting");
+    model.receive({ kind: "step", key: "plan", title: "plan", offset: 0, text: "first", tokens: 3, total: 3 });
+    await frame();
+    expect(said()).toBe("reasoning");
+    expect(el.querySelector(".ocnb-foot")?.textContent).toContain("3 tokens");
+    model.receive(delta(0, "text"));
+    model.receive(state("streaming"));
+    await frame();
+    expect(said()).toBe("streaming");
+  });
+});
+
 describe("pace", () => {
   it("tells the kernel that drawing is late, and when it is not any more, but not after the end", async () => {
     const model = new TestModel({ ...INITIAL });

@@ -9,10 +9,11 @@ from contextlib import suppress
 from typing import Any
 
 from ..errors import ConfigError, OpenClawError
+from ..events import RunEvent, State
 from ..options import positive
 from ..reasoning.levels import read_level
 from ..render import counted, plain
-from ..run import Run, RunEvent, State
+from ..run import Run
 from ..runtime import Runtime
 from .output import say, write
 

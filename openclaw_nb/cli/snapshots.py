@@ -14,11 +14,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ..comparison import compare
 from ..errors import ConfigError, SnapshotError
-from ..memory import Memory, cut_in
 from ..options import OPTIONS
 from ..render import counted, plain
+from ..sessions.comparison import compare
+from ..sessions.memory import Memory, cut_in
 from ..snapshots import Snapshot, SnapshotStore
 from ..wording import exchange, in_words, setting, sized, variable
 from .output import say, write

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import ConfigError
+from ..sessions.storage import files_of, recent_file
 from ..snapshots import SnapshotStore
-from ..storage import files_of, recent_file
 from .output import say
 
 __all__ = ["add_place", "opened"]

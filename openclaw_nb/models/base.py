@@ -8,18 +8,24 @@ from typing import Any, Literal, NotRequired, Protocol, TypedDict, runtime_check
 
 from msgspec import Struct
 
-from ..run import Usage
+from ..events import Usage
 
 __all__ = [
     "AskedCall",
     "Closable",
     "Continuing",
+    "Image",
+    "Kind",
+    "Loading",
     "Message",
     "Model",
     "ModelEvent",
     "ModelRequest",
+    "Output",
+    "Stage",
     "StepDelta",
     "TextDelta",
+    "Thinking",
     "ThinkingDelta",
     "ToolCall",
     "ToolDefinition",
@@ -35,11 +41,19 @@ class AskedCall(TypedDict):
     extra: NotRequired[dict[str, Any]]
 
 
+class Image(TypedDict):
+    """A picture that goes with a message: what the prompt calls it, its media type, and its bytes in base64."""
+
+    name: str
+    mime: str
+    data: str
+
+
 class Message(TypedDict):
     """One turn of a conversation, as plain data: it is what the snapshot store keeps.
 
     An assistant's message may have ``calls``; each is answered by a later message of the role "tool", which has the
-    call's ``key``, the tool's ``name``, and in ``content`` what it gave.
+    call's ``key``, the tool's ``name``, and in ``content`` what it gave. A user's may have ``images``.
     """
 
     role: Literal["user", "assistant", "tool"]
@@ -47,6 +61,7 @@ class Message(TypedDict):
     calls: NotRequired[list[AskedCall]]
     key: NotRequired[str]
     name: NotRequired[str]
+    images: NotRequired[list[Image]]
 
 
 class ToolDefinition(Struct, frozen=True):
@@ -57,12 +72,39 @@ class ToolDefinition(Struct, frozen=True):
     schema: dict[str, Any]
 
 
+class Output(Struct, frozen=True):
+    """What an answer has to be: one JSON object of this ``schema``, which is called ``name``."""
+
+    name: str
+    schema: dict[str, Any]
+
+
+Kind = Literal["plan", "answer", "check", "repair", "join"]
+
+
+class Stage(Struct, frozen=True):
+    """The step of a deliberation that a request is: its last message says all of this in words, too.
+
+    ``question`` is the user's own message, ``found`` what tools gave. ``drafts`` are the answers to check, to repair or
+    to join, and ``objections`` what was said against each; ``number`` tells candidates apart, from 1.
+    """
+
+    kind: Kind
+    question: Message
+    plan: str = ""
+    found: str = ""
+    drafts: tuple[str, ...] = ()
+    objections: tuple[str, ...] = ()
+    number: int = 1
+
+
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
     """One call of a model: the messages, oldest first, and the tools it may ask for; level 1-4.
 
     ``again`` says that a client asks once more after a failure and will go on to: a model need not try again inside.
-    The last message is the user's, or what a tool gave to a call that the model asked for in answer to it.
+    The last message is the user's, or what a tool gave to a call that the model asked for in answer to it. ``stage``
+    is None where the model is just to answer. No more than ``max_tokens`` are to be made, thoughts included.
     """
 
     messages: tuple[Message, ...]
@@ -70,6 +112,9 @@ class ModelRequest:
     level: int = 2
     tools: tuple[ToolDefinition, ...] = ()
     again: bool = False
+    stage: Stage | None = None
+    output: Output | None = None
+    max_tokens: int | None = None
 
     @property
     def prompt(self) -> str:
@@ -132,6 +177,25 @@ class Continuing(Protocol):
 
     def continued(self, request: ModelRequest, partial: str) -> ModelRequest:
         """The request that asks for what comes after ``partial``, an answer to ``request`` that was cut."""
+
+
+@runtime_checkable
+class Loading(Protocol):
+    """A Model of which a part, such as its provider's client, is imported when it is first used."""
+
+    def waits_for(self) -> str:
+        """What has to be loaded before it can stream, as "the client of anthropic"; "" where nothing has."""
+
+    async def load(self) -> None:
+        """Load it, beside the event loop. ModelError where that is not possible."""
+
+
+@runtime_checkable
+class Thinking(Protocol):
+    """A Model that may think by itself before it answers, as its request's level says."""
+
+    async def thinks(self) -> bool:
+        """Whether it does, from level 2 on; where not, it is asked to think aloud or to plan."""
 
 
 @runtime_checkable

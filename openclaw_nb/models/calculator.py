@@ -12,7 +12,20 @@ from fractions import Fraction
 
 from .question import Question
 
-__all__ = ["Calculation", "Number", "answer", "calculate", "format_number", "is_exact", "read_arithmetic"]
+__all__ = [
+    "CONSTANTS",
+    "LARGEST",
+    "Calculation",
+    "Number",
+    "Step",
+    "answer",
+    "calculate",
+    "format_number",
+    "is_exact",
+    "read_arithmetic",
+    "shown_expression",
+    "sign_of",
+]
 
 Number = Fraction | float
 
@@ -24,7 +37,7 @@ MOST_DIGITS = 60  # of one number in an answer
 
 _TOO_LARGE = f"the result has more than {int(LARGEST * 0.30103):,} digits"
 
-_CONSTANTS: dict[str, Number] = {"pi": math.pi, "π": math.pi, "tau": math.tau, "e": math.e}
+CONSTANTS: dict[str, Number] = {"pi": math.pi, "π": math.pi, "tau": math.tau, "e": math.e}
 
 _OPERATORS: dict[type[ast.operator], tuple[str, Callable[[Number, Number], Number]]] = {
     ast.Add: ("+", operator.add),
@@ -38,12 +51,31 @@ _OPERATORS: dict[type[ast.operator], tuple[str, Callable[[Number, Number], Numbe
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """One operation, by its sign, or one function, by its name; ``str`` writes it as a line."""
+
+    name: str
+    operands: tuple[Number, ...]
+    value: Number
+
+    def __str__(self) -> str:
+        shown = [format_number(operand) for operand in self.operands]
+        work = f"{self.name}({', '.join(shown)})" if self.name in _FUNCTIONS else f" {self.name} ".join(shown)
+        return f"{work} {sign_of(self.value)} {format_number(self.value)}"
+
+
+@dataclass(frozen=True, slots=True)
 class Calculation:
-    """An expression as it was read, its value, and each step on the way as one line."""
+    """An expression as it was read, its value, and each step on the way."""
 
     expression: str
     value: Number
-    steps: list[str] = field(default_factory=list)
+    work: list[Step] = field(default_factory=list)
+
+    @property
+    def steps(self) -> list[str]:
+        """Each step as a line."""
+        return [str(step) for step in self.work]
 
 
 # -- functions -----------------------------------------------------------------------------------
@@ -136,7 +168,7 @@ def calculate(expression: str) -> Calculation:
     source = expression.strip().replace("^", "**")
     if len(source) > LONGEST_EXPRESSION:
         raise ValueError(f"an expression has at most {LONGEST_EXPRESSION} characters")
-    steps: list[str] = []
+    steps: list[Step] = []
     try:
         tree = ast.parse(source, mode="eval").body
         value = _evaluate(tree, source, steps)
@@ -152,7 +184,7 @@ def calculate(expression: str) -> Calculation:
     return Calculation(source, value, steps)
 
 
-def _evaluate(node: ast.expr, source: str, steps: list[str]) -> Number:
+def _evaluate(node: ast.expr, source: str, steps: list[Step]) -> Number:
     match node:
         case ast.Constant(value=bool()):
             raise TypeError
@@ -160,8 +192,8 @@ def _evaluate(node: ast.expr, source: str, steps: list[str]) -> Number:
             return Fraction(value)
         case ast.Constant(value=float(value)):
             return _decimal(value, ast.get_source_segment(source, node) or "")
-        case ast.Name(id=name) if name in _CONSTANTS:
-            return _CONSTANTS[name]
+        case ast.Name(id=name) if name in CONSTANTS:
+            return CONSTANTS[name]
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             return -_evaluate(operand, source, steps)
         case ast.UnaryOp(op=ast.UAdd(), operand=operand):
@@ -169,10 +201,10 @@ def _evaluate(node: ast.expr, source: str, steps: list[str]) -> Number:
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
             a, b = _evaluate(left, source, steps), _evaluate(right, source, steps)
             sign, function = _OPERATORS[type(op)]
-            return _step(f"{format_number(a)} {sign} {format_number(b)}", function(a, b), steps)
+            return _step(Step(sign, (a, b), function(a, b)), steps)
         case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if name in _FUNCTIONS:
-            values = [_evaluate(argument, source, steps) for argument in args]
-            return _step(f"{name}({', '.join(map(format_number, values))})", _FUNCTIONS[name](*values), steps)
+            values = tuple(_evaluate(argument, source, steps) for argument in args)
+            return _step(Step(name, values, _FUNCTIONS[name](*values)), steps)
         case _:
             raise TypeError
 
@@ -184,13 +216,14 @@ def _decimal(value: float, text: str) -> Number:
     return Fraction(text if re.fullmatch(r"[\d_.]+", text) else repr(value))
 
 
-def _step(text: str, value: Number, steps: list[str]) -> Number:
+def _step(step: Step, steps: list[Step]) -> Number:
+    value = step.value
     if isinstance(value, Fraction):
         if max(abs(value.numerator), value.denominator).bit_length() > 2 * LARGEST:
             raise ValueError(_TOO_LARGE)
     elif not math.isfinite(value):
         raise OverflowError
-    steps.append(f"{text} {'=' if is_exact(value) else '≈'} {format_number(value)}")
+    steps.append(step)
     return value
 
 
@@ -202,6 +235,11 @@ def is_exact(value: Number) -> bool:
     if isinstance(value, float):
         return False
     return value.denominator == 1 or _places(value) is not None
+
+
+def sign_of(value: Number) -> str:
+    """The sign before a number as `format_number` writes it."""
+    return "=" if is_exact(value) else "≈"
 
 
 def _places(value: Fraction) -> int | None:
@@ -282,7 +320,7 @@ def read_arithmetic(text: str) -> str | None:
     at, working = 0, False
     while at < len(body):
         token = _TOKEN.match(body, at)
-        if token is None or (token["name"] and token["name"] not in _FUNCTIONS and token["name"] not in _CONSTANTS):
+        if token is None or (token["name"] and token["name"] not in _FUNCTIONS and token["name"] not in CONSTANTS):
             return None
         working = working or bool(token["name"]) or token[0].strip() in set("+-*/%^")
         at = token.end()
@@ -297,23 +335,27 @@ def _parses(expression: str) -> bool:
     return True
 
 
+def shown_expression(sentence: str) -> str:
+    """The arithmetic of a sentence as it was typed, to be shown."""
+    return _ASKING.sub("", sentence.strip().rstrip("?").strip()).strip("` ")
+
+
 def answer(match: re.Match[str], question: Question) -> str | None:
     """The result of the arithmetic in a sentence, with the steps to it."""
     expression = read_arithmetic(match[0])
     if expression is None:
         return None
-    shown = match[0].strip().rstrip("?").strip()
-    shown = _ASKING.sub("", shown).strip("` ")
+    shown = shown_expression(match[0])
     try:
         result = calculate(expression)
     except ValueError as error:
         return f"I did not calculate `{shown[:100]}`: {error}."
-    sign = "=" if is_exact(result.value) else "≈"
+    sign = sign_of(result.value)
     text = f"`{shown}` {sign} **{format_number(result.value)}**"
     if isinstance(result.value, Fraction) and sign == "≈" and result.value.denominator < 10**9:
         text += f", exactly {result.value.numerator:,}/{result.value.denominator:,}"
-    if len(result.steps) > 1:
-        more = len(result.steps) - MOST_STEPS
-        lines = [f"{at}. {step}" for at, step in enumerate(result.steps[:MOST_STEPS], 1)]
+    if len(result.work) > 1:
+        more = len(result.work) - MOST_STEPS
+        lines = [f"{at}. {step}" for at, step in enumerate(result.work[:MOST_STEPS], 1)]
         text += "\n\n" + "\n".join(lines + ([f"\n… {more} more steps"] if more > 0 else []))
     return text

@@ -11,7 +11,7 @@ from ..errors import ConfigError
 
 __all__ = ["EXAMPLES", "PROVIDERS", "Needs", "check_provider", "nearest_name"]
 
-EXAMPLES = "offline, tape:FILE, openai-chat:gpt-5-mini, anthropic:claude-sonnet-4-5, ollama:llama3.2"
+EXAMPLES = "offline, tape:FILE, openai-chat:gpt-5-mini, anthropic:claude-sonnet-4-6, ollama:llama3.2"
 
 
 class Needs(NamedTuple):
@@ -32,11 +32,14 @@ def _openai(*keys: str, extra: str = "openai", endpoint: str = "") -> Needs:
 
 _OPENAI = _openai("OPENAI_API_KEY", endpoint="OPENAI_BASE_URL")
 
+OURS = {"anthropic", "google"}
+"""Extras of pydantic-ai-slim that this package has under the same name."""
+
 #: From pydantic_ai.providers (2.68), those that generate text. No keys: it is the provider's own client that knows
 #: (a login, a cloud's credentials, several variables that must all be set), and it says so when first asked.
 PROVIDERS: dict[str, Needs] = {
     "alibaba": _openai("ALIBABA_API_KEY", "DASHSCOPE_API_KEY"),
-    "anthropic": Needs("anthropic", "anthropic", ("ANTHROPIC_API_KEY",)),
+    "anthropic": Needs("anthropic", "anthropic", ("ANTHROPIC_API_KEY",), "ANTHROPIC_BASE_URL"),
     "azure": _openai("AZURE_OPENAI_API_KEY"),
     "azure-responses": _openai("AZURE_OPENAI_API_KEY"),
     "bedrock": Needs("bedrock", "boto3"),
@@ -47,7 +50,7 @@ PROVIDERS: dict[str, Needs] = {
     "deepseek": _openai("DEEPSEEK_API_KEY"),
     "fireworks": _openai("FIREWORKS_API_KEY"),
     "github-copilot": _openai(),
-    "google": Needs("google", "google.genai", ("GOOGLE_API_KEY", "GEMINI_API_KEY")),
+    "google": Needs("google", "google.genai", ("GOOGLE_API_KEY", "GEMINI_API_KEY"), "GOOGLE_GEMINI_BASE_URL"),
     "google-cloud": Needs("google", "google.genai"),
     "groq": Needs("groq", "groq", ("GROQ_API_KEY",)),
     "heroku": _openai("HEROKU_INFERENCE_KEY"),
@@ -108,7 +111,8 @@ def check_provider(name: str) -> Needs:
     if not model.strip():
         raise ConfigError(f"{name!r} names a provider and no model; write {provider}:MODEL")
     if not (_installed("pydantic_ai") and _installed(needs.module)):
-        raise ConfigError(f'{name} needs a package that is missing: pip install "pydantic-ai-slim[{needs.extra}]"')
+        package = "openclaw_nb" if needs.extra in OURS else "pydantic-ai-slim"
+        raise ConfigError(f'{name} needs a package that is missing: pip install "{package}[{needs.extra}]"')
     wanted = (*needs.keys, needs.endpoint) if needs.endpoint else needs.keys
     if needs.keys and not any(os.environ.get(variable) for variable in wanted):
         local = f", or {needs.endpoint} for an endpoint of your own" if needs.endpoint else ""

@@ -10,11 +10,13 @@ __all__ = ["answer_command", "answer_how", "answer_identity", "answer_overview"]
 
 OPTIONS: dict[str, tuple[str, str]] = {
     "level": ("--level auto|1-4", "how deep to think: 1 fast, 2 standard, 3 deep, 4 ultra; `auto` chooses by the task"),
+    "complexity": ("--complexity TAG", "how hard the task is, in place of a level: simple, complex or complex_task"),
     "model": ("--model M", "the model for this cell, such as `openai-chat:NAME`, `anthropic:NAME` or `offline`"),
     "to": ("--to URI", "where this run goes: `agent://local`, `ws://…` or `wss://…`"),
     "session": ("--session S", "the conversation it belongs to; another name is another memory"),
     "into": ("--into VAR", "put the answer into a variable, as a `Result` that is also a `str`"),
-    "budget": ("--budget USD", "stop before the run costs more than this, in US dollars"),
+    "as": ("--as TYPE", "a class of the notebook, or `list[City]`: the `value` of the answer is one"),
+    "budget": ("--budget USD", "what this run may cost, in US dollars: the level is lowered to it, and it stops there"),
     "timeout": ("--timeout S", "stop after this many seconds; what came is kept"),
     "bg": ("--bg", "give the cell back at once with a `Run`; the answer streams on beneath it"),
     "plain": ("--plain", "plain text in place of the live view"),
@@ -27,6 +29,8 @@ SUBCOMMANDS: dict[str, tuple[str, str]] = {
     "connect": ("connect URI", "send runs to another gateway from now on"),
     "model": ("model M", "use another model from now on"),
     "level": ("level L", "set the level from now on: `auto`, or 1 to 4"),
+    "budget": ("budget [USD|off]", "what all runs of this notebook may cost together, and what they did"),
+    "controls": ("controls", "choose the level by hand, with what each would cost and how long it would take"),
     "runs": ("runs", "list the runs of this kernel"),
     "cancel": ("cancel [RUN]", "stop one run, or all of them"),
     "wait": ("wait", "wait until the runs in the background have ended"),
@@ -56,7 +60,8 @@ HOW_TO: tuple[tuple[str, str], ...] = (
         "Write `continue` to go on.")),
     (r"\b(?:use|insert|pass|put|include|send)\b.*\b(?:variables?|(?:data ?frames?|values?|data)\b.*\b(?:prompt|you))", (
         "Write its name in braces: `{name}`, `{name.attr}`, `{name[0]}` or `{name[\"key\"]}`. The value goes along as "
-        "data: a DataFrame as its shape, dtypes, statistics and first rows. Braces around anything else stay as typed."
+        "data: a DataFrame as its shape, dtypes, statistics and first rows, a figure or picture as an image. Braces "
+        "around anything else stay as typed."
         "\n\n```\n%%openclaw\nWhich column of {sales} has gaps?\n```")),
     (r"\b(?:save|store|keep|get|use|access)\b.*\b(?:answer|response)\b", (
         "The answer is in `_`, as usual. With `--into VAR` it is also in a variable: a string that knows its level, "
@@ -75,7 +80,8 @@ HOW_TO: tuple[tuple[str, str], ...] = (
         "`--level auto|1-4` for one cell, `%openclaw level L` from now on: 1 fast, 2 standard, 3 deep, 4 ultra. `auto` "
         "looks at the task and says which it took and why.")),
     (r"\bbudget\b|\b(?:limit|cap|see)\b.*\b(?:costs?|spend(?:ing)?|money)\b", (
-        "`--budget USD` stops a run before it costs more. What a run has cost stands in its footer. "
+        "`--budget USD` stops a run at its limit, `%openclaw budget USD` all runs of the notebook together; a level "
+        "that would not fit is lowered before it is sent. What a run has cost stands in its footer. "
         "The offline model costs nothing.")),
     (r"\b(?:use|choose|set|change|switch|connect)\b.*\bmodel\b|\bconnect\W*$", CONNECT),
     (r"\b(?:real model|api key|openai|anthropic|claude|gpt|ollama|gateway)\b", CONNECT),

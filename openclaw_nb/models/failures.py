@@ -24,7 +24,7 @@ from pydantic_ai.exceptions import (
 
 from ..errors import ModelError, one_line
 
-__all__ = ["ATTEMPTS", "Endpoint", "is_loopback", "pause", "scrub"]
+__all__ = ["ATTEMPTS", "Endpoint", "is_loopback", "pause", "refuses_pictures", "scrub", "unfinished"]
 
 LONGEST_REASON = 200
 """Characters of a provider's own words that are passed on."""
@@ -38,6 +38,10 @@ PATIENCE = 20.0
 
 _URL = re.compile(r"\b[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
 _SECRET = re.compile(r"\b(?:bearer\s+\S+|(?:sk|pk|rk|gsk|xai|hf)[-_][\w*.…-]{6,}|AIza[\w-]{8,})", re.IGNORECASE)
+_PICTURES = re.compile(r"image|vision|multi-?modal", re.IGNORECASE)
+_A_BAD_ONE = re.compile(
+    r"size|large|exceed|maximum|pixel|dimension|bytes|decod|corrupt|process|base64|media.?type|format", re.IGNORECASE
+)
 _SECRET_VARIABLE = re.compile(r"KEY|TOKEN|SECRET|PASSWORD", re.IGNORECASE)
 
 
@@ -79,6 +83,8 @@ class Endpoint:
 
     def failure(self, error: Exception, *, begun: bool) -> ModelError:
         """What its run ends with; ``begun`` says that part of the answer had come."""
+        if _is_unfinished(error):
+            error = unfinished(self.model)
         # Silence before an answer may be thought, and no second call would be quicker; in mid-answer it is a fault.
         may_pass = _passing(error) or (begun and isinstance(error, ModelTimeoutError))
         code = "MODEL_UNAVAILABLE" if may_pass else None
@@ -138,6 +144,24 @@ def pause(error: Exception, attempt: int, elapsed: float, *, local: bool) -> flo
     return max(0.0, seconds) if elapsed + seconds <= PATIENCE else None
 
 
+def unfinished(model: str) -> Exception:
+    """What it is that a stream ended in good order, but without the end of its answer."""
+    return ModelConnectionError(model, "the answer has no end", phase="read")
+
+
+def _is_unfinished(error: Exception) -> bool:
+    """Whether the library says so, which it does only of OpenAI's chat."""
+    return type(error) is ModelAPIError and "without a `finish_reason`" in str(error)
+
+
+def refuses_pictures(error: Exception) -> bool:
+    """Whether a request was refused for its pictures, which many models do not take: each server says so otherwise."""
+    if not isinstance(error, ModelHTTPError) or error.in_stream or error.status_code in (401, 403, 429):
+        return False
+    said = _message(error.body)
+    return bool(_PICTURES.search(said)) and not _A_BAD_ONE.search(said)
+
+
 def _asked_for(error: Exception) -> float | None:
     """Seconds that a provider asked to be left alone for."""
     return error.retry_after if isinstance(error, ModelAPIError) else None
@@ -148,6 +172,8 @@ def _passing(error: Exception) -> bool:
         return not isinstance(error, ModelQuotaExceededError) and (error.status_code == 429 or error.status_code >= 500)
     if isinstance(error, ModelTimeoutError):
         return error.phase == "connect"
+    if _is_unfinished(error):
+        return True
     return isinstance(error, ModelConnectionError) and error.phase is not None
 
 

@@ -8,7 +8,8 @@ from functools import partial
 from typing import Any
 
 from ..errors import ConfigError, ModelError, OpenClawError
-from ..run import Usage
+from ..events import Usage
+from ..reasoning.costs import Priced, read_prices
 from .base import ModelEvent, ModelRequest, TextDelta
 
 __all__ = ["FunctionModel"]
@@ -22,7 +23,8 @@ class FunctionModel:
     """A function ``(prompt: str) -> AsyncIterator[str]`` as a Model; it is given the last message's text.
 
     Raises ConfigError for what cannot be such a function. Whatever ends the stream closes the function's
-    iterator, so its ``finally`` runs; its own errors become a ModelError with the error as ``__cause__``.
+    iterator, so its ``finally`` runs; its own errors become a ModelError with the error as ``__cause__``. Where the
+    function has ``prices``, USD per million tokens asked and made, runs of it cost so much (see `Priced`).
     """
 
     def __init__(self, function: Callable[[str], AsyncIterator[str]]) -> None:
@@ -30,6 +32,9 @@ class FunctionModel:
         if reason := _unfit(function):
             raise ConfigError(f"{self.name} cannot be a model: it is {reason}; {RIGHT}")
         self._function = function
+        stated: object = function
+        if isinstance(stated, Priced):
+            self.prices = read_prices(stated.prices, self.name)
 
     def __repr__(self) -> str:
         return f"FunctionModel({self.name})"

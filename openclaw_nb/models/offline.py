@@ -9,15 +9,18 @@ import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 
 from ..errors import ConfigError
-from ..run import Usage
-from .base import ModelEvent, ModelRequest, TextDelta, ThinkingDelta
+from ..events import Usage
+from .base import ModelEvent, ModelRequest, Stage, TextDelta, ThinkingDelta
 from .question import Question, Workspace
-from .skills import Answer, answer
-from .tool_use import next_use
+from .skills import Answer, Part, answer
+from .structured import reviewed, structured
+from .tool_use import Use, next_use
+from .verification import Work
 
 __all__ = ["OfflineModel", "Workspace"]
 
 RATE = 80.0  # tokens per second: about what a fast hosted model gives
+WAYS = 3  # in which a question is answered
 BREATH = 32  # tokens between two turns of the loop where there is no waiting
 
 _TOKEN = re.compile(r"\w{1,16}[,.;:!?]?\s*|[^\w\s]{1,4}\s*|\s+")
@@ -52,23 +55,33 @@ class OfflineModel:
         return cls(number, workspace)
 
     async def stream(self, request: ModelRequest) -> AsyncIterator[ModelEvent]:
-        """The answer in pieces of about a word, at the model's rate; at level 3 and 4 a plan comes first.
+        """The answer in pieces of about a word, at the model's rate; from level 2 on, what is about to be done first.
 
-        Where the prompt says ``use NAME(…)`` of a tool that is there, the call is asked for.
+        Where the request is a step of a deliberation, that step: a plan, a draft by one way or another, a check that
+        computes the draft again, a repair, the best of several. Where the prompt says ``use NAME(…)`` of a tool that is
+        there, the call is asked for.
         """
         asked = [message for message in request.messages if message["role"] != "tool"]
         while asked and asked[-1].get("calls"):
             asked.pop()
+        first = request.messages[-1:] == tuple(asked[-1:])
+        if request.stage is not None:
+            asked[-1:] = [request.stage.question]
         question = Question.of(asked, self._workspace)
         use = next_use(question, request)
-        reply = Answer(use.text, ("a tool",)) if use else answer(question)
-        first = request.messages[-1:] == tuple(asked[-1:])
-        plan = _plan(question, reply) if request.level >= 3 and first else ""
-        events: list[ModelEvent] = [ThinkingDelta(piece) for piece in _tokens(plan)]
-        events += [TextDelta(piece) for piece in _tokens(reply.text)]
+        if request.output is not None and use is None:
+            thought, text = "", structured(question, answer(question), request.output)
+        elif request.stage is not None:
+            thought, text = "", _step(request.stage, question, use)
+        else:
+            reply = Answer(use.text, (Part("", "a tool", use.text),)) if use else answer(question)
+            thought, text = _plan(question, reply) if request.level >= 2 and first else "", reply.text
+        events: list[ModelEvent] = [ThinkingDelta(piece) for piece in _tokens(thought)]
+        events += [TextDelta(piece) for piece in _tokens(text)]
+        events = events[: request.max_tokens]
         async for event in self._paced(events):
             yield event
-        if use and use.call:
+        if use and use.call and _acts(request.stage):
             yield use.call
         said = (request.instructions, *(message["content"] for message in request.messages))
         yield Usage(sum(_count(text) for text in said), len(events))
@@ -92,6 +105,31 @@ def _tokens(text: str) -> Iterator[str]:
 
 def _count(text: str) -> int:
     return sum(1 for _ in _tokens(text))
+
+
+def _acts(stage: Stage | None) -> bool:
+    """Whether tools are asked for in this step: once, by the first draft or its repair."""
+    return stage is None or (stage.kind in ("answer", "repair") and stage.number == 1)
+
+
+def _step(stage: Stage, question: Question, use: Use | None) -> str:
+    """What one step of a deliberation says."""
+    if use and _acts(stage):
+        return use.text
+    reply = Answer(stage.found) if stage.found else answer(question)
+    work = Work(question, reply, stage.plan, stage.found, tools=use is not None)
+    match stage.kind:
+        case "plan":
+            return work.planned()
+        case "answer":
+            return work.candidate((stage.number - 1) % WAYS + 1)
+        case "check":
+            draft = "\n\n".join(stage.drafts)
+            return reviewed(draft, question, reply) or str(work.check(draft))
+        case "repair":
+            return work.repaired(stage.drafts)
+        case "join":
+            return work.joined(stage.drafts)
 
 
 def _plan(question: Question, reply: Answer) -> str:

@@ -3,48 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
 from ..errors import ModelError
-from ..run import Usage
+from ..events import Usage
+from ..reasoning.costs import count_tokens
+from .asking import settings_of, thinks
 from .base import Message, ModelEvent, ModelRequest, TextDelta, ThinkingDelta
-from .catalog import Needs, check_provider
-from .transcripts import messages_of, parameters_of, tool_calls
+from .catalog import check_provider
+from .chunks import read_directly
+from .clients import Client, connect, is_loaded
+from .thoughts import Thoughts
+from .transcripts import OutputCall, messages_of, parameters_of, tool_calls
 
 if TYPE_CHECKING:
-    import httpx2
-    from pydantic_ai.models import Model as Library
-    from pydantic_ai.providers import Provider
-    from pydantic_ai.settings import ModelSettings, ThinkingLevel
     from pydantic_ai.usage import RequestUsage
-
-    from .failures import Endpoint
 
 __all__ = ["ProviderModel"]
 
 SILENCE = 600.0
 """Seconds a provider may send nothing: a model that thinks hard is silent for minutes."""
 
-OLLAMA = "http://127.0.0.1:11434/v1"
-
 GO_ON = "Your answer was cut off by a failure of the network. Go on exactly where it ends, and repeat nothing of it."
 
-THINKING: dict[int, ThinkingLevel] = {1: False, 2: "low", 3: "medium", 4: "high"}
-"""pydantic-ai's `thinking` by level. False is off, or the least a model can; one that cannot think ignores it all."""
+ONE_TOKEN = 12
+"""A shorter piece in ASCII is taken for one token, as servers send them that stream token by token."""
 
-
-@dataclass(frozen=True, slots=True)
-class _Client:
-    """A model of the library with the HTTP client that is its own, and where it sends to."""
-
-    model: Library
-    endpoint: Endpoint
-    http: httpx2.AsyncClient | None
+ENDING = ("openai", "anthropic", "google.genai")
+"""Clients whose answers always have a reason for their end, known or not: one without was cut, as by a proxy."""
 
 
 class _Slot:
@@ -52,7 +41,7 @@ class _Slot:
 
     def __init__(self) -> None:
         self.lock = asyncio.Lock()
-        self.client: _Client | None = None
+        self.client: Client | None = None
 
 
 @dataclass(slots=True)
@@ -83,10 +72,22 @@ class ProviderModel:
     def __repr__(self) -> str:
         return f"ProviderModel({self.name!r})"
 
+    def waits_for(self) -> str:
+        """The client of the provider, until one was made in this process."""
+        return "" if is_loaded(self._needs) else f"the client of {self.name.partition(':')[0]}"
+
+    async def load(self) -> None:
+        """Import the library and make the client, in a thread."""
+        await self._client()
+
+    async def thinks(self) -> bool:
+        """What the library knows of the model."""
+        return thinks((await self._client()).model)
+
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
         """Thinking and text as they come, then tool calls and the usage. Asks again only before anything came."""
         client = await self._client()
-        from .failures import ATTEMPTS, pause
+        from .failures import ATTEMPTS, pause, refuses_pictures
 
         clock = asyncio.get_running_loop().time
         began, attempt, tally = clock(), ATTEMPTS - 1 if request.again else 0, _Tally()
@@ -101,6 +102,10 @@ class ProviderModel:
                 raise
             except Exception as error:
                 begun = tally.deltas > 0
+                if client.pictures and refuses_pictures(error) and any(map(_has_pictures, request.messages)):
+                    client.pictures = False
+                    attempt -= 1
+                    continue
                 failure = client.endpoint.failure(error, begun=begun)
                 wait = None if begun else pause(error, attempt, clock() - began, local=client.endpoint.local)
             # Raised outside the handler: the library's error, which carries request and headers, must not hang on it.
@@ -122,7 +127,7 @@ class ProviderModel:
         if slot.client.http is not None:
             await slot.client.http.aclose()
 
-    async def _attempt(self, client: _Client, request: ModelRequest, tally: _Tally) -> AsyncGenerator[ModelEvent, None]:
+    async def _attempt(self, client: Client, request: ModelRequest, tally: _Tally) -> AsyncGenerator[ModelEvent, None]:
         from pydantic_ai.direct import model_request_stream
         from pydantic_ai.messages import (
             PartDeltaEvent,
@@ -133,14 +138,22 @@ class ProviderModel:
             ThinkingPartDelta,
         )
 
+        from .failures import unfinished
+
         makers: dict[type, type[TextDelta] | type[ThinkingDelta]] = {
             TextPart: TextDelta, TextPartDelta: TextDelta, ThinkingPart: ThinkingDelta, ThinkingPartDelta: ThinkingDelta
         }  # fmt: skip
-        settings = _settings(client.model, request.level, self.timeout)
-        messages, parameters = messages_of(request, self.name), parameters_of(request)
-        async with model_request_stream(
+        settings = settings_of(client.model, self.name, request, self.timeout)
+        parameters = parameters_of(request, client.model, settings)
+        messages = messages_of(request, self.name, pictures=client.pictures)
+        thoughts, output = Thoughts(), OutputCall() if parameters.output_mode == "tool" else None
+        if output is not None:  # what is said before the answer
+            makers[TextPart] = makers[TextPartDelta] = ThinkingDelta
+        asked = model_request_stream(
             client.model, messages, model_settings=settings, model_request_parameters=parameters
-        ) as response:
+        )
+        async with client.closing(), asked as response:
+            read_directly(response)
             async for event in response:
                 if isinstance(event, PartDeltaEvent):
                     make, text = makers.get(type(event.delta)), getattr(event.delta, "content_delta", None)
@@ -148,17 +161,35 @@ class ProviderModel:
                     make, text = makers.get(type(event.part)), getattr(event.part, "content", None)
                 else:
                     continue
-                if make is not None and text:
-                    tally.add(text)
-                    yield make(text)
+                if make is None and output is not None:
+                    make, text = TextDelta, output.piece(event)
+                if make is None or not text:
+                    continue
+                tally.add(text)
+                if make is TextDelta and not thoughts.done:
+                    for is_thought, part in thoughts.add(text):
+                        make = ThinkingDelta if is_thought else TextDelta
+                        yield make(part, 1 if len(part) < ONE_TOKEN else count_tokens(part))
+                else:
+                    yield make(text) if len(text) < ONE_TOKEN and text.isascii() else make(text, count_tokens(text))
             answer = response.get()
+        if self._needs.module in ENDING and not (
+            answer.finish_reason or "finish_reason" in (answer.provider_details or {})
+        ):
+            raise unfinished(self.name)
         if answer.finish_reason == "content_filter":
             raise ModelError(f"{client.endpoint.host} withheld the answer: its content filter refused it")
-        for call in tool_calls(answer, self.name):
+        calls = tool_calls(answer, self.name) if output is None or not output.begun else []
+        rest = thoughts.end(cut=answer.finish_reason == "length")
+        if output is not None and not output.begun and not calls:
+            rest = [(False, Thoughts.answer_of(answer.text or ""))]  # it answered without the tool
+        for is_thought, text in rest:
+            yield ThinkingDelta(text, 0) if is_thought else TextDelta(text, 0)  # counted when it came
+        for call in calls:
             yield call
         yield _usage(answer.usage, request, tally)
 
-    async def _client(self) -> _Client:
+    async def _client(self) -> Client:
         loop = asyncio.get_running_loop()
         slot = self._slots.get(loop)
         if slot is None:
@@ -167,65 +198,18 @@ class ProviderModel:
             slot = self._slots.setdefault(loop, _Slot())
         async with slot.lock:
             if slot.client is None:
-                slot.client = await asyncio.to_thread(_connect, self.name, self._needs)
+                slot.client = await asyncio.to_thread(connect, self.name, self._needs)
                 await slot.client.model.__aenter__()
             return slot.client
 
 
-def _connect(name: str, needs: Needs) -> _Client:
-    """Import the library and make the model and its HTTP client: seconds of work, and none of it asks anybody."""
-    try:
-        from pydantic_ai.models import infer_model
-
-        from .failures import Endpoint, scrub
-    except ImportError as error:
-        raise ModelError(f"{name} cannot be used, pydantic-ai does not load: {error}") from None
-    try:
-        http: list[httpx2.AsyncClient] = []
-        model = infer_model(name, provider_factory=lambda kind: _provider(kind, needs, http))
-    except Exception as error:
-        words = f"{name} cannot be used: {scrub(error).split('. ')[0]}"
-    else:
-        return _Client(model, Endpoint(name, model.base_url or "", needs.keys), http[0] if http else None)
-    raise ModelError(words)
-
-
-def _provider(kind: str, needs: Needs, http: list[httpx2.AsyncClient]) -> Provider[Any]:
-    from pydantic_ai.providers import infer_provider, infer_provider_class
-
-    from .failures import is_loopback
-
-    if kind.startswith("gateway/"):
-        return infer_provider(kind)
-    make: Callable[..., Provider[Any]] = infer_provider_class(kind)
-    options: dict[str, Any] = {}
-    if kind == "ollama" and not os.environ.get("OLLAMA_BASE_URL"):
-        options["base_url"] = OLLAMA
-    if needs.endpoint and os.environ.get(needs.endpoint) and not any(map(os.environ.get, needs.keys)):
-        options["api_key"] = "none"  # the client wants one, an endpoint of one's own often does not
-    provider = make(**options)
-    if needs.module in ("openai", "anthropic") and is_loopback(urlsplit(provider.base_url).hostname):
-        from httpx2 import AsyncHTTPTransport
-        from pydantic_ai.models import create_async_httpx2_client
-
-        # With a transport of its own a client reads no proxies from the environment.
-        http.append(create_async_httpx2_client(transport=AsyncHTTPTransport()))
-        provider = make(**options, http_client=http[0])
-    return provider
-
-
-def _settings(model: Library, level: int, timeout: float) -> ModelSettings:
-    from pydantic_ai.settings import ModelSettings
-
-    settings = ModelSettings(thinking=THINKING[level], timeout=timeout, max_retries=0)
-    for name in model.unsupported_settings & {"timeout", "max_retries"}:
-        del settings[name]
-    return settings
+def _has_pictures(message: Message) -> bool:
+    return bool(message.get("images"))
 
 
 def _usage(reported: RequestUsage, request: ModelRequest, tally: _Tally) -> Usage:
     if reported.output_tokens:
-        return Usage(reported.input_tokens, reported.output_tokens)
+        return Usage(reported.input_tokens, reported.output_tokens, cached_tokens=reported.cache_read_tokens)
     asked = len(request.instructions) + sum(len(message["content"]) for message in request.messages)
     # Providers that send several tokens at once make a count of deltas too low; four characters are about a token.
     return Usage(asked // 4, max(tally.deltas, tally.characters // 4), estimated=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..prompts import Data, parse
+from ..prompts import Data, Prompt, parse
+from ..prompts.images import seen
 from .base import Message
 
 __all__ = ["Question", "Workspace"]
@@ -46,7 +47,7 @@ class Question:
         if not messages:
             return cls("", workspace=workspace)
         prompt = parse(messages[-1]["content"])
-        return cls(prompt.text.strip(), prompt.data, tuple(messages[:-1]), workspace)
+        return cls(prompt.text.strip(), (*prompt.data, *_others(messages[-1], prompt)), tuple(messages[:-1]), workspace)
 
     @property
     def sentences(self) -> list[str]:
@@ -59,3 +60,11 @@ class Question:
     def asked(self) -> list[str]:
         """What the user wrote before this question, oldest first, without data."""
         return [parse(message["content"]).text.strip() for message in self.history if message["role"] == "user"]
+
+
+def _others(message: Message, prompt: Prompt) -> Iterator[Data]:
+    """The images that go with a message and have no block in it."""
+    known = {data.name for data in prompt.data}
+    for number, image in enumerate(message.get("images", ()), 1):
+        if image["name"] not in known and (facts := seen(image)) is not None:
+            yield Data(image["name"], "image", f"{facts.width}x{facts.height}", f"(image {number})")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from . import calculator, commands, conversation, demonstrations, documentation, exceptions, units, variables
 from .question import Question
 
-__all__ = ["SKILLS", "Answer", "Skill", "answer"]
+__all__ = ["SKILLS", "Answer", "Part", "Skill", "answer"]
 
 LONGEST_SENTENCE = 600  # characters; what is longer is prose and no question to a fixed skill
 MOST_RESUMED = 50  # times that one answer can be continued
@@ -25,11 +25,26 @@ class Skill:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """What one skill answers to one sentence of a question, or to one piece of its data, by its name."""
+
+    asked: str
+    skill: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
-    """The whole text of an answer, in Markdown, and the names of the skills it came from."""
+    """The whole text of an answer, in Markdown, the parts it is put together from, and the sentences left open."""
 
     text: str
-    skills: tuple[str, ...] = ()
+    parts: tuple[Part, ...] = ()
+    open: tuple[str, ...] = ()
+
+    @property
+    def skills(self) -> tuple[str, ...]:
+        """The names of the skills it came from."""
+        return tuple(dict.fromkeys(part.skill for part in self.parts))
 
 
 def _skill(name: str, answer: Callable[[re.Match[str], Question], str | None], *patterns: str) -> Skill:
@@ -113,27 +128,27 @@ def answer(question: Question) -> Answer:
     """The answer to a question, the same whenever the same is asked of the same notebook. It never raises."""
     if _GO_ON.match(question.text):
         return _go_on(question)
-    parts: dict[str, str] = {}
-    open_sentences = 0
+    parts: dict[str, Part] = {}
+    left: list[str] = []
     for sentence in question.sentences:
-        if found := _ask(sentence, question):
-            parts.setdefault(found[1], found[0])
-        else:
-            open_sentences += len(sentence.split()) > 1
-    skills, texts = list(dict.fromkeys(parts.values())), list(parts)
-    if "the last error" in skills:
-        open_sentences = 0  # the other lines are those of the traceback
+        if part := _ask(sentence, question):
+            parts.setdefault(part.text, part)
+        elif len(sentence.split()) > 1:
+            left.append(sentence)
+    found = list(parts.values())
+    if any(part.skill == "the last error" for part in found):
+        left = []  # the other lines are those of the traceback
     if question.data:
-        skills.append("the variables")
-        texts += [variables.describe(data, question.text) for data in question.data]
-        open_sentences *= not variables.wants_description(question.text)
-    if open_sentences or not texts:
+        found += [Part(data.name, "the variables", variables.describe(data, question.text)) for data in question.data]
+        left = [] if variables.wants_description(question.text) else left
+    texts = [part.text for part in found]
+    if left or not texts:
         texts.append(commands.SO_FAR if texts else commands.NO_ANSWER)
-    return Answer("\n\n".join(texts), tuple(skills))
+    return Answer("\n\n".join(texts), tuple(found), tuple(left))
 
 
-def _ask(sentence: str, question: Question) -> tuple[str, str] | None:
-    """The name of the first skill that answers, and its answer."""
+def _ask(sentence: str, question: Question) -> Part | None:
+    """What the first skill that answers has to say."""
     if len(sentence) > LONGEST_SENTENCE:
         return None
     sentence = _POLITE.sub("", sentence, count=1) or sentence
@@ -144,7 +159,7 @@ def _ask(sentence: str, question: Question) -> tuple[str, str] | None:
             except Exception:  # noqa: S112  # skills read the user's objects, and those may raise whatever they like
                 continue
             if text:
-                return skill.name, text
+                return Part(sentence, skill.name, text)
     return None
 
 
@@ -164,5 +179,7 @@ def _go_on(question: Question) -> Answer:
         rest = conversation.rest_of(whole.text, shown)
         if rest is None:
             return Answer("I cannot go on with an answer that I would not give again word for word.")
-        return Answer(rest, whole.skills) if rest.strip() else Answer("There is nothing to go on with: that was all.")
+        if not rest.strip():
+            return Answer("There is nothing to go on with: that was all.")
+        return Answer(rest, tuple(Part(question.text, skill, rest) for skill in whole.skills))
     return Answer("There is nothing to go on with yet.")

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError, ModelError
-from ..run import Usage
+from ..events import Usage
 from .base import Model, ModelEvent, ModelRequest, TextDelta, ThinkingDelta, ToolCall
 
 __all__ = ["Recorder", "TapeModel"]

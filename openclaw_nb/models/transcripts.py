@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from .base import Message, ModelRequest, ToolCall
+from .base import Message, ModelRequest, Output, ToolCall
 
 if TYPE_CHECKING:
-    from pydantic_ai.messages import ModelMessage, ModelResponse, ToolCallPart
+    from pydantic_ai.messages import ModelMessage, ModelResponse, ModelResponseStreamEvent, ToolCallPart, UserContent
+    from pydantic_ai.models import Model as Library
     from pydantic_ai.models import ModelRequestParameters
+    from pydantic_ai.settings import ModelSettings
 
-__all__ = ["messages_of", "parameters_of", "tool_calls"]
+__all__ = ["OUTPUT_TOOL", "OutputCall", "messages_of", "parameters_of", "tool_calls"]
+
+OUTPUT_TOOL = "final_result"
+"""The tool whose arguments are the answer, for models that are best at an answer of one form as a tool's call."""
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,40}")  # what every provider takes as the id of a call
 
 
-def parameters_of(request: ModelRequest) -> ModelRequestParameters:
-    """The tools that a request offers."""
+def parameters_of(request: ModelRequest, model: Library, settings: ModelSettings) -> ModelRequestParameters:
+    """The tools that a request offers, and the form of its answer, asked for in the way that is best for ``model``."""
     from pydantic_ai.models import ModelRequestParameters
     from pydantic_ai.tools import ToolDefinition
 
@@ -27,11 +33,37 @@ def parameters_of(request: ModelRequest) -> ModelRequestParameters:
         ToolDefinition(name=tool.name, parameters_json_schema=tool.schema, description=tool.description)
         for tool in request.tools
     ]
-    return ModelRequestParameters(function_tools=tools)
+    if request.output is None:
+        return ModelRequestParameters(function_tools=tools)
+    parameters = _formed(request.output, tools)
+    profile = model.profile
+    if not profile.get("supports_tools", True):
+        return parameters.with_default_output_mode(
+            "native" if profile.get("supports_json_schema_output", False) else "prompted"
+        )
+    # Which way is best may depend on whether it thinks: the library knows, and is asked again with the answer.
+    return parameters.with_default_output_mode(model.prepare_request(settings, parameters)[1].output_mode)  # type: ignore[arg-type]
 
 
-def messages_of(request: ModelRequest, model: str) -> list[ModelMessage]:
-    """The conversation as ``model`` is told it; what it wanted to have back with its calls is among it."""
+def _formed(output: Output, tools: list[Any]) -> ModelRequestParameters:
+    from pydantic_ai.models import ModelRequestParameters
+    from pydantic_ai.output import OutputObjectDefinition
+    from pydantic_ai.tools import ToolDefinition
+
+    said = output.schema.get("description") or f"The answer: one {output.name}."
+    form = ToolDefinition(name=OUTPUT_TOOL, parameters_json_schema=output.schema, description=said, kind="output")
+    name = re.sub(r"[^A-Za-z0-9_-]", "_", output.name)[:64] or OUTPUT_TOOL
+    whole = OutputObjectDefinition(output.schema, name, said)
+    return ModelRequestParameters(
+        function_tools=tools, output_mode="auto", output_object=whole, output_tools=[form], allow_text_output=False
+    )
+
+
+def messages_of(request: ModelRequest, model: str, *, pictures: bool = True) -> list[ModelMessage]:
+    """The conversation as ``model`` is told it; what it wanted to have back with its calls is among it.
+
+    Where it takes no ``pictures``, a note is in the place of each.
+    """
     from pydantic_ai.messages import ModelRequest as Asked
     from pydantic_ai.messages import ToolReturnPart, UserPromptPart
 
@@ -39,7 +71,7 @@ def messages_of(request: ModelRequest, model: str) -> list[ModelMessage]:
     messages: list[ModelMessage] = []
     for message in request.messages:
         if message["role"] == "user":
-            messages.append(Asked(parts=[UserPromptPart(message["content"])]))
+            messages.append(Asked(parts=[UserPromptPart(_shown(message, pictures))]))
         elif message["role"] == "tool":
             given = ToolReturnPart(message["name"], message["content"], ids[message["key"]])
             # All results of one response are told together, as some providers want them.
@@ -55,15 +87,62 @@ def messages_of(request: ModelRequest, model: str) -> list[ModelMessage]:
     return messages
 
 
+def _shown(message: Message, pictures: bool) -> str | list[UserContent]:
+    """A user's message with its pictures, each after its name."""
+    from pydantic_ai.messages import BinaryContent
+
+    images = message.get("images")
+    if not images:
+        return message["content"]
+    if not pictures:
+        left_out = (f"[The picture {image['name']} is left out: this model takes no pictures.]" for image in images)
+        return "\n".join((message["content"], *left_out))
+    content: list[UserContent] = [message["content"]]
+    for image in images:
+        content.append(f"The picture {image['name']}:")
+        content.append(BinaryContent(base64.b64decode(image["data"]), media_type=image["mime"]))
+    return content
+
+
 def tool_calls(response: ModelResponse, model: str) -> list[ToolCall]:
     """The tools that a response of ``model`` asks for, without keys."""
     from pydantic_ai.messages import ToolCallPart
 
-    parts = [part for part in response.parts if isinstance(part, ToolCallPart)]
+    parts = [part for part in response.parts if isinstance(part, ToolCallPart) and part.tool_name != OUTPUT_TOOL]
     extras: list[dict[str, Any]] = [{"model": model, "id": part.tool_call_id} for part in parts]
     if parts and (signed := _signed(response)):
         extras[0]["response"] = signed
     return [ToolCall("", part.tool_name, _arguments(part), extra) for part, extra in zip(parts, extras, strict=True)]
+
+
+class OutputCall:
+    """The arguments of the first call of the output tool, as they come."""
+
+    def __init__(self) -> None:
+        self._index: int | None = None
+
+    @property
+    def begun(self) -> bool:
+        return self._index is not None
+
+    def piece(self, event: ModelResponseStreamEvent) -> str:
+        """More of the answer in an event of the stream, or nothing."""
+        from pydantic_ai.messages import PartDeltaEvent, PartStartEvent, ToolCallPart, ToolCallPartDelta
+
+        if isinstance(event, PartDeltaEvent):
+            if event.index != self._index or not isinstance(event.delta, ToolCallPartDelta):
+                return ""
+            return _written(event.delta.args_delta)
+        if self._index is not None or not isinstance(event, PartStartEvent):
+            return ""
+        if not isinstance(event.part, ToolCallPart) or event.part.tool_name != OUTPUT_TOOL:
+            return ""
+        self._index = event.index
+        return _written(event.part.args)
+
+
+def _written(arguments: object) -> str:
+    return arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False) if arguments else ""
 
 
 def _arguments(part: ToolCallPart) -> dict[str, Any] | str:

@@ -11,7 +11,16 @@ from fractions import Fraction
 from .calculator import format_number, is_exact
 from .question import Question
 
-__all__ = ["Unit", "answer", "convert", "find_unit"]
+__all__ = [
+    "Conversion",
+    "Unit",
+    "answer",
+    "base_unit",
+    "convert",
+    "find_unit",
+    "is_rounded",
+    "read_conversion",
+]
 
 MOST_DIGITS = 40  # of the number that is to be converted
 
@@ -24,6 +33,15 @@ class Unit:
     dimension: str
     factor: Fraction
     zero: Fraction = Fraction()
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """So many of one unit that are wanted in another."""
+
+    number: Fraction
+    source: Unit
+    target: Unit
 
 
 # One line for each unit: symbol, factor to the first unit of its dimension, other names. Names match in any case where
@@ -88,6 +106,7 @@ def _units() -> Iterator[tuple[Unit, list[str]]]:
 
 
 _EXACT = {name: unit for unit, names in _units() for name in names}
+_BASE = {unit.dimension: unit for unit in reversed(_EXACT.values()) if unit.factor == 1 and not unit.zero}
 _FOLDED: dict[str, Unit] = {}
 for _name, _unit in _EXACT.items():
     _FOLDED.setdefault(_name.casefold(), _unit)
@@ -114,6 +133,11 @@ def find_unit(name: str) -> Unit | None:
     return _FOLDED.get(folded) or _FOLDED.get(folded.removesuffix("s")) or _FOLDED.get(folded.removesuffix("es"))
 
 
+def base_unit(unit: Unit) -> Unit:
+    """The unit that the others of its dimension are so many of."""
+    return _BASE[unit.dimension]
+
+
 def convert(number: Fraction, source: Unit, target: Unit) -> Fraction:
     """``number`` of one unit in another. Raises ValueError, with one sentence, where they measure different things."""
     if source.dimension != target.dimension:
@@ -127,9 +151,9 @@ def convert(number: Fraction, source: Unit, target: Unit) -> Fraction:
     return (base - target.zero) / target.factor
 
 
-def answer(match: re.Match[str], question: Question) -> str | None:
-    """The conversion asked for in a sentence, with its working; None where the sentence is no conversion."""
-    text = match[0].strip().rstrip("?.! ")
+def read_conversion(text: str) -> Conversion | str | None:
+    """The conversion that a sentence asks for, a hint where it nearly asks for one, None where it does not."""
+    text = text.strip().rstrip("?.! ")
     asked = _BACKWARD.match(text) or _FORWARD.match(text)
     if asked is None:
         return None
@@ -139,14 +163,25 @@ def answer(match: re.Match[str], question: Question) -> str | None:
     if source is None or target is None:
         return _unknown(asked["target"] if source else asked["source"], source or target)
     number = _read(asked["number"])
-    if number is None:
-        return None
+    return None if number is None else Conversion(number, source, target)
+
+
+def is_rounded(value: Fraction, *units: Unit) -> bool:
+    """Whether a value in these units is written rounded, or rests on a factor that is."""
+    return not is_exact(value) or any(unit.symbol in _INEXACT for unit in units)
+
+
+def answer(match: re.Match[str], question: Question) -> str | None:
+    """The conversion asked for in a sentence, with its working; None where the sentence is no conversion."""
+    asked = read_conversion(match[0])
+    if not isinstance(asked, Conversion):
+        return asked
+    number, source, target = asked.number, asked.source, asked.target
     try:
         value = convert(number, source, target)
     except ValueError as error:
         return f"I did not convert that: {error}."
-    exact = is_exact(value) and not {source.symbol, target.symbol} & _INEXACT
-    sign = "=" if exact else "≈"
+    sign = "≈" if is_rounded(value, source, target) else "="
     result = f"{format_number(number)} {source.symbol} {sign} **{format_number(value)} {target.symbol}**"
     working = _working(number, source, target)
     return f"{result}\n\n{working}" if working else result

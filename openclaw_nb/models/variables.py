@@ -13,6 +13,7 @@ SHOWN = 1_500  # characters of a value that is no table
 MOST_SENTENCES = 4
 
 _TABLE_TITLE = re.compile(r"([\d,]+) (?:rows × ([\d,]+) columns|values)\n\n\| column \|")
+_IMAGE = re.compile(r"\(image \d+\)")
 _CELLS = re.compile(r"(?<!\\)\|")
 _DESCRIBE = re.compile(
     r"\b(describe|summari[sz]e|summary|overview|show|looks? (?:at|like)|columns?|missing|gaps|dtypes?|shape|statistics"
@@ -67,6 +68,9 @@ def _after_title(body: str) -> str:
 
 
 def _describe_plain(data: Data) -> str:
+    if _IMAGE.fullmatch(data.body) and data.type != "str":
+        pixels = data.shape.replace("x", " × ")
+        return f"**`{data.name}`** is an image of {pixels} pixels ({data.type}). I cannot look at pictures."
     fence = fence_for(data.body)
     shown, more = data.body[:SHOWN], len(data.body) - SHOWN
     tail = f"\n\n… {more:,} more characters." if more > 0 else ""

@@ -27,6 +27,7 @@ __all__ = [
     "PROTOCOLS",
     "SCOPES",
     "TICK",
+    "Attachment",
     "BadFrame",
     "ChatAbort",
     "ChatHistory",
@@ -35,10 +36,12 @@ __all__ = [
     "ConnectClient",
     "ConnectParams",
     "Event",
+    "OutputWish",
     "Pace",
     "Partial",
     "Request",
     "Response",
+    "RunLevel",
     "RunResume",
     "decode_json",
     "decode_request",
@@ -62,9 +65,10 @@ SCOPES = ("operator.read", "operator.write")
 TICK = 30.0
 """Seconds between the gateway's ticks, as a real one announces them."""
 
-CAPABILITIES = ("nb.offset", "nb.resume", "nb.batch", "nb.model", "nb.session")
+CAPABILITIES = ("nb.offset", "nb.resume", "nb.batch", "nb.model", "nb.session", "nb.level")
 """What our client and our gateway offer each other beyond OpenClaw: deltas with text offsets, `run.resume`,
-a pace for batches, and in `chat.send` a model by name, and how the run is to treat its session (see `ChatSend`)."""
+a pace for batches, in `chat.send` a model by name, and how the run is to treat its session (see `ChatSend`), and
+levels that are steps, of which `run.level` changes those to come, with an output that they are checked for."""
 
 
 Name = Annotated[str, Meta(min_length=1, max_length=256)]
@@ -147,6 +151,22 @@ class Partial(_Params):
     tokens: Count = 0
 
 
+class Attachment(_Params):
+    """A picture that goes with a message, ``content`` in base64, in the form that a real gateway shows to a model."""
+
+    type: Literal["image"]
+    mime_type: Name
+    file_name: Name
+    content: str
+
+
+class OutputWish(_Params):
+    """What the answer is to be: one JSON object of ``schema``, which is called ``name``."""
+
+    name: Name
+    schema: dict[str, Any]
+
+
 class ChatSend(_Params):
     """A message. While its session is ``busy`` it waits, or works beside ("branch"); a new one begins from ``base``.
 
@@ -159,7 +179,7 @@ class ChatSend(_Params):
     idempotency_key: Name
     thinking: str | None = None
     deliver: bool | None = None
-    attachments: list[dict[str, Any]] = []
+    attachments: list[Attachment] = []
     timeout_ms: int | None = None
     model: str | None = None
     pace: Pace | None = None
@@ -169,6 +189,7 @@ class ChatSend(_Params):
     budget: Annotated[float, Meta(ge=0)] | None = None
     retry: bool = False
     isolated: bool = False
+    output: OutputWish | None = None
 
 
 class ChatAbort(_Params):
@@ -179,6 +200,13 @@ class ChatAbort(_Params):
 class ChatHistory(_Params):
     session_key: SessionKey
     limit: Annotated[int, Meta(ge=1)] | None = None
+
+
+class RunLevel(_Params):
+    """Go on with a run at another level, from its next step on."""
+
+    run_id: Name
+    thinking: Name
 
 
 class RunResume(_Params):

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..comparison import Side, compare
 from ..errors import SnapshotError, one_line
 from ..render import counted
+from ..sessions.comparison import Side, compare
 from ..snapshots import SnapshotStore
 from ..wording import exchange
 from .places import Places

@@ -10,13 +10,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from ..events import Step
 from ..reasoning.levels import ReasoningLevel
-from ..run import Run, Step
+from ..run import Run
 
 __all__ = ["LIVE", "Feed", "clean"]
 
 # The keys of the widget's state that are read from the run at the moment they are asked for.
 LIVE = ("level", "seconds", "status", "steps", "text", "tokens", "words")
+
+CODE = "```json\n"
 
 SMALL = 600  # code points; up to here the whole state is sent each time, which takes effect without a listener
 
@@ -72,12 +75,12 @@ class Feed:
     @property
     def small(self) -> bool:
         """Whether the whole is hardly more than what is new of it."""
-        return len(self._run.text) + sum(len(step.text) for step in self._run.steps) <= SMALL
+        return len(self._shown) + sum(len(step.text) for step in self._run.steps) <= SMALL
 
     def state(self) -> dict[str, Any]:
         """The whole, by the keys of `LIVE`, as it is now."""
         run = self._run
-        return self._facts() | {"steps": [_step_state(step) for step in run.steps], "text": clean(run.text)}
+        return self._facts() | {"steps": [_step_state(step) for step in run.steps], "text": clean(self._shown)}
 
     def told(self, state: dict[str, Any]) -> int:
         """Note that a state was sent; how much of its text was new, in UTF-16 units."""
@@ -94,16 +97,23 @@ class Feed:
         if cursor := self._steps.get(clean(key)):
             cursor.back(next((step.text for step in self._run.steps if step.key == key), ""), offset)
 
+    @property
+    def _shown(self) -> str:
+        """The text as a page shows it: JSON as a block of code, unless the model has begun one itself."""
+        text = self._run.text
+        return CODE + text if self._run.output and text and text[0] != "`" else text
+
     def ask(self, have: int, steps: int) -> None:
         """Note what a front end has, in UTF-16 units of the text and of all steps together."""
         self._asked.append((max(have, 0), steps))
 
     def news(self) -> list[dict[str, Any]]:
         """The messages that bring every front end up to date; the facts last, so that an end has the whole text."""
-        text, steps = self._run.text, self._run.steps
+        text, steps = self._shown, self._run.steps
         self._go_back(text)
         sent = {"at": round(self._run.seconds, 3)}  # by which a page knows how far it is behind
-        messages = [message | sent for step in steps for message in self._step_news(step)]
+        total = {"total": self._run.tokens} | sent
+        messages = [message | total for step in steps for message in self._step_news(step)]
         offset, new = self._text.take(text)
         if new:
             messages.append({"kind": "delta", "offset": offset, "text": new, "tokens": self._run.tokens} | sent)
@@ -146,7 +156,7 @@ def _level_words(run: Run) -> str:
     if run.level is None:
         return ""
     level = f"level {ReasoningLevel(run.level).label}"
-    return f"{level}: {clean(run.level_reason)}" if run.level_reason else level
+    return f"{level}, {clean(run.level_reason)}" if run.level_reason else level
 
 
 def _step_state(step: Step) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from ..errors import SnapshotError
-from ..memory import Cut
 from ..runtime import Runtime
+from ..sessions.memory import Cut
 from ..snapshots import Snapshot, SnapshotStore
 
 __all__ = ["Places", "StorePlaces", "find_places"]

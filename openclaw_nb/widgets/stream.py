@@ -24,7 +24,8 @@ import anywidget
 from IPython.display import display, update_display
 from traitlets import Unicode, default
 
-from ..run import End, Run, RunEvent, Step
+from ..events import End, RunEvent, Step
+from ..run import Run
 from .feed import LIVE, Feed, clean
 from .library import expect_late, open_library, shared_layout, static
 from .pace import Pacer

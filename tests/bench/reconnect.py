@@ -22,9 +22,10 @@ from websockets.exceptions import ConnectionClosed
 from openclaw_nb import link
 from openclaw_nb.client import OpenClawClient
 from openclaw_nb.errors import OpenClawError
+from openclaw_nb.events import Delta, RunEvent
 from openclaw_nb.gateway import Gateway
 from openclaw_nb.protocol.frames import MAX_FRAME
-from openclaw_nb.run import Delta, Run, RunEvent
+from openclaw_nb.run import Run
 from tests.faults.killed import kill
 
 ABORTS = 600

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from openclaw_nb.cli import main
-from openclaw_nb.memory import Memory, cut_in
+from openclaw_nb.sessions.memory import Memory, cut_in
 from openclaw_nb.snapshots import SnapshotStore
 from tests.cli.processes import run
 from tests.conversations import answered, asked

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from openclaw_nb.cli import main
+from openclaw_nb.sessions.storage import locate
 from openclaw_nb.snapshots import SnapshotStore
-from openclaw_nb.storage import locate
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from openclaw_nb import OpenClawAgent, Runtime
-from openclaw_nb.run import Delta, RunEvent, Step
+from openclaw_nb.events import Delta, RunEvent, Step
 
 __all__ = ["PROMPT", "main"]
 

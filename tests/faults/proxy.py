@@ -12,8 +12,9 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 from openclaw_nb.client import OpenClawClient
+from openclaw_nb.events import Delta, RunEvent
 from openclaw_nb.gateway import Gateway
-from openclaw_nb.run import Delta, Run, RunEvent
+from openclaw_nb.run import Run
 from tests.faults.kinds import CLIENT, GATEWAY, Cut, CutAfter, Fault, How, through
 
 __all__ = ["CutAfter", "FaultProxy", "abreast", "behind", "seamless"]

@@ -24,8 +24,9 @@ import psutil
 from openclaw_nb import link, pulse, runs
 from openclaw_nb.client import OpenClawClient
 from openclaw_nb.errors import OpenClawError
+from openclaw_nb.events import Delta, RunEvent, Status
 from openclaw_nb.gateway import Gateway
-from openclaw_nb.run import Delta, Run, RunEvent, Status
+from openclaw_nb.run import Run
 from tests.faults.kinds import CLIENT, GATEWAY, CutAfter, CutAtByte, Delay, Fault, How, Split, Twice
 from tests.faults.proxy import FaultProxy
 

@@ -11,8 +11,9 @@ import pytest
 
 from openclaw_nb.client import OpenClawClient
 from openclaw_nb.errors import RunTimeout
+from openclaw_nb.events import Status
 from openclaw_nb.gateway import Gateway
-from openclaw_nb.run import Result, Status
+from openclaw_nb.run import Result
 from tests.faults.killed import kill
 from tests.faults.proxy import seamless
 from tests.spine import Counted, Thinker, asynchronous, soon

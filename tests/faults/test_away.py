@@ -14,8 +14,9 @@ import pytest
 from openclaw_nb import inflight, pulse
 from openclaw_nb.client import OpenClawClient
 from openclaw_nb.errors import ConnectionLost, OpenClawError, RunError, RunTimeout
+from openclaw_nb.events import Delta, Status
 from openclaw_nb.gateway import Gateway
-from openclaw_nb.run import Delta, Run, Status
+from openclaw_nb.run import Run
 from tests.faults.kinds import CLIENT, GATEWAY, CutAfter, CutAtByte, Fault, How
 from tests.faults.proxy import behind, seamless
 from tests.spine import Counted, Thinker, asynchronous, on_both_loops, soon

@@ -10,7 +10,7 @@ import pytest
 
 from openclaw_nb.client import OpenClawClient
 from openclaw_nb.errors import RunError
-from openclaw_nb.run import Delta, State, Status
+from openclaw_nb.events import Delta, State, Status
 from tests.faults.kinds import GATEWAY, CutAfter, CutAtByte, Fault, How, Split, Twice
 from tests.faults.proxy import FaultProxy, abreast, behind, seamless
 from tests.spine import Counted, asynchronous, on_both_loops, soon

@@ -18,9 +18,10 @@ import pytest
 from openclaw_nb import runs
 from openclaw_nb.client import OpenClawClient
 from openclaw_nb.errors import ModelError, RunError
+from openclaw_nb.events import Status
 from openclaw_nb.gateway import Gateway
 from openclaw_nb.link import Retry
-from openclaw_nb.run import Run, Status
+from openclaw_nb.run import Run
 from tests.faults.killed import kill
 from tests.faults.proxy import behind, seamless
 from tests.spine import Counted, asynchronous, soon

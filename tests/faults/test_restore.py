@@ -13,9 +13,10 @@ import pytest
 from openclaw_nb import flights, inflight, models
 from openclaw_nb.client import OpenClawClient
 from openclaw_nb.errors import ModelError, RunError, RunTimeout
+from openclaw_nb.events import RunEvent, State, Status
 from openclaw_nb.gateway import Gateway
 from openclaw_nb.models.base import Closable, ModelEvent, ModelRequest, TextDelta
-from openclaw_nb.run import Run, RunEvent, State, Status
+from openclaw_nb.run import Run
 from tests.faults.proxy import behind, seamless
 from tests.foreign import foreign
 from tests.mock_openai import MockOpenAI, Reply, started, words
@@ -102,7 +103,7 @@ async def test_a_stream_that_breaks_goes_on_where_it_was(provider: Callable[...,
         assert [m["role"] for m in mock.requests[1].body["messages"]] == ["user", "assistant", "user"]
         assert mock.requests[1].body["messages"][1]["content"] == TEXT[:at], "what is here is not asked for again"
         assert await history(client) == [("user", "go"), ("assistant", TEXT)], "one pair, not a failed one beside it"
-        await client.send("more")
+        await client.send("more", level=1)
         assert [m["content"] for m in mock.requests[2].body["messages"]] == ["go", TEXT, "more"]
     assert mock.calls == 3
 

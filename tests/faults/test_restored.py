@@ -21,7 +21,7 @@ from openclaw_nb import models
 from openclaw_nb.client import OpenClawClient
 from openclaw_nb.engine import AgentSpec, Engine
 from openclaw_nb.gateway import Gateway
-from openclaw_nb.memory import Memory
+from openclaw_nb.sessions.memory import Memory
 from openclaw_nb.snapshots import SnapshotStore
 
 async def counts(prompt):

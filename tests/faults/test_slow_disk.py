@@ -14,9 +14,9 @@ from pathlib import Path
 from openclaw_nb.client import OpenClawClient
 from openclaw_nb.engine import AgentSpec, Engine
 from openclaw_nb.gateway import Gateway
-from openclaw_nb.memory import Memory, cut_in
 from openclaw_nb.models import resolve
 from openclaw_nb.run import Run
+from openclaw_nb.sessions.memory import Memory, cut_in
 from openclaw_nb.snapshots import SnapshotStore
 from tests.spine import Thinker, asynchronous, soon
 
@@ -36,7 +36,7 @@ import asyncio, json, os, resource, signal, sys
 from openclaw_nb.client import OpenClawClient
 from openclaw_nb.engine import AgentSpec, Engine
 from openclaw_nb.gateway import Gateway
-from openclaw_nb.memory import Memory, cut_in
+from openclaw_nb.sessions.memory import Memory, cut_in
 from openclaw_nb.models import resolve
 from openclaw_nb.snapshots import SnapshotStore
 

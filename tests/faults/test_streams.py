@@ -17,9 +17,9 @@ from openclaw_nb import inflight, pulse
 from openclaw_nb.client import OpenClawClient
 from openclaw_nb.connection import HIGH_WATER
 from openclaw_nb.errors import RequestError, RunError, RunTimeout
+from openclaw_nb.events import Delta, Status
 from openclaw_nb.gateway import Gateway
 from openclaw_nb.protocol.runlog import LONGEST_DELTA
-from openclaw_nb.run import Delta, Status
 from tests.faults.kinds import CLIENT, GATEWAY, CutAfter, CutAtByte, How, Split
 from tests.faults.proxy import FaultProxy, abreast, behind
 from tests.spine import Counted, asynchronous, let_in, on_both_loops, serving, soon
@@ -214,7 +214,7 @@ async def test_the_same_key_for_something_else_is_refused() -> None:
         assert client.send("go", idempotency_key="k") is run
         gate.set()
         await run
-        for other in ({"prompt": "another"}, {"level": 4}, {"session": "other"}):
+        for other in ({"prompt": "another"}, {"model": "m"}, {"session": "other"}):
             with pytest.raises(RunError, match="already used"):
                 await client.send(**{"prompt": "go", "idempotency_key": "k"} | other)
 

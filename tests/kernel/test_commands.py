@@ -46,6 +46,27 @@ def test_the_card_says_where_runs_go_and_why(kernel: Kernel) -> None:
     assert "sk-very-secret" not in str(card)
 
 
+def test_what_runs_cost_and_may_cost(kernel: Kernel) -> None:
+    kernel.run("async def paid(prompt):\n    for _ in range(10):\n        yield 'word '\npaid.prices = (0, 10_000)")
+    kernel.run("%%openclaw --model paid --level 1\nhello")
+    assert "1 run, 10 tokens, $0.10" in kernel.run("%openclaw").text
+    try:
+        assert "$0.10 of $0.25" in kernel.run("%openclaw budget 0.25").text
+        kernel.run("%%openclaw --model paid --level 1\nhello")
+        shown = kernel.run("%%openclaw --model paid --level 1\nhello").text
+        assert "stopped at the budget of $0.05" in shown
+        refused = kernel.run("%%openclaw --model paid --level 1\nhello")
+        assert "the notebook's budget of $0.25 is used up" in refused.content["evalue"]
+        text = kernel.run("%openclaw budget").text
+        assert "3 runs, 26 tokens, $0.26 of $0.25" in text
+        assert "paid, level 1 fast" in text
+    finally:
+        off = kernel.run("%openclaw budget off").text
+    assert "$0.25" not in off
+    kernel.run("%%openclaw --model paid --level 1\nhello")
+    assert "$0.36" in kernel.run("%openclaw").text
+
+
 def test_help_lists_every_command_and_option(kernel: Kernel) -> None:
     text = kernel.run("%openclaw help").text
     for word in ("connect URI", "wait", "--into VAR", "--budget USD"):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from openclaw_nb.memory import Cut, Memory, cut_in
+from openclaw_nb.sessions.memory import Cut, Memory, cut_in
 from openclaw_nb.snapshots import SnapshotStore
 
 from .conftest import INSTALLED, Kernel, environment

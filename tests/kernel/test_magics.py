@@ -94,9 +94,29 @@ def test_the_answer_is_shown_once_and_stays(kernel: Kernel) -> None:
 
 
 def test_into_is_a_string_with_facts(kernel: Kernel) -> None:
-    kernel.run("%%openclaw --into answer --level 3 --model echo\nhello there")
+    kernel.run("%%openclaw --into answer --level 1 --model echo\nhello there")
     reply = kernel.run("print(answer, type(answer).__name__, answer.level, answer.model, answer + '!')")
-    assert reply.text == "hello there Result 3 echo hello there!\n"
+    assert reply.text == "hello there Result 1 echo hello there!\n"
+
+
+def test_a_tag_gives_the_level(kernel: Kernel) -> None:
+    reply = kernel.run("%%openclaw --into said --complexity complex --model offline:0\nwhat is 6*7?")
+    assert "level 3 deep" in reply.text
+    assert kernel.run("print(said.level, [step.key for step in said.steps])").text == "3 ['plan', 'draft', 'check']\n"
+    refused = kernel.run("%%openclaw --complexity complx\nhello")
+    assert "did you mean complex?" in refused.content["evalue"]
+
+
+def test_the_level_is_limited_for_the_whole_notebook(kernel: Kernel) -> None:
+    try:
+        assert "auto, up to 1" in kernel.run("%openclaw level auto --max 1").text
+        kernel.run("%%openclaw --into said --level 4 --model echo\nhello")
+        assert kernel.run("print(said.level, said)").text == "1 hello\n"
+        for wrong in ("nonsense --max 2", "auto --max 9", "auto --max auto", "auto --max"):
+            assert kernel.run(f"%openclaw level {wrong}").status == "error"
+        assert "auto, up to 1" in kernel.run("%openclaw level").text, "what was refused has changed nothing"
+    finally:
+        assert "up to" not in kernel.run("%openclaw level auto --max 4").text
 
 
 def test_a_session_remembers_and_another_does_not(kernel: Kernel) -> None:
@@ -413,7 +433,7 @@ def test_completion(kernel: Kernel) -> None:
     assert complete("%%openclaw --le") == ["--level"]
     for line in ("%%openclaw --level ", "%%openclaw --bg --level="):
         assert complete(line) == ["auto", "1", "2", "3", "4"]
-    assert complete("%openclaw con") == ["connect"]
+    assert complete("%openclaw conn") == ["connect"]
     assert complete("%openclaw nested o") == ["on", "off"]
     assert {"sessions", "wait"} <= set(complete("%openclaw "))
     assert "%%openclaw" in complete("%%opencl")

@@ -52,7 +52,7 @@ def next_one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
     for session in SESSIONS:
         say(killed, f"%%openclaw --session {session}\nmy name is Ada")
     for session in SESSIONS:
-        say(killed, f"%%openclaw --session {session} --model slow --bg --level 3 --budget 5\ncount")
+        say(killed, f"%%openclaw --session {session} --model slow --bg --level 2 --budget 5\ncount")
     time.sleep(0.8)
     os.kill(killed.manager.provisioner.pid, 9)
     killed.close()
@@ -94,7 +94,7 @@ def test_the_run_of_a_killed_kernel_goes_on(next_one: Kernel) -> None:
     assert COUNTED.strip() in reply.text
     assert f"gone on from character {at[1]}; slow had to " in reply.text
     facts = say(kernel, "print(_ == f'{_}', _.level, _.model, _.session, len(_), type(_).__name__)")
-    assert facts == f"True 3 slow main {len(COUNTED)} Result\n"
+    assert facts == f"True 2 slow main {len(COUNTED)} Result\n"
     said = "[m['content'] for m in get_ipython()._openclaw_nb.notebook.runtime.memory.head('main').state['messages']]"
     assert say(kernel, f"said = {said}\nprint(len(said), said[2:] == ['count', {COUNTED!r}])") == "4 True\n"
     assert "left by an earlier" not in say(kernel, "%openclaw")

@@ -13,7 +13,7 @@ from jupyter_client.manager import start_new_kernel
 pytestmark = pytest.mark.kernel
 
 ROOT = Path(__file__).parents[2]
-WHERE = "from openclaw_nb.storage import place; print(place().path)"
+WHERE = "from openclaw_nb.sessions.storage import place; print(place().path)"
 CELLS = f"""{WHERE}
 import subprocess, sys; print(subprocess.run([sys.executable, "-c", {WHERE!r}], capture_output=True, text=True).stdout)
 __vsc_ipynb_file__ = "/home/me/in code.ipynb"; print(place().path)

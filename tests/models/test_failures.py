@@ -13,7 +13,19 @@ from pydantic_ai.exceptions import (
     UnexpectedModelBehavior,
 )
 
-from openclaw_nb.models.failures import ATTEMPTS, PATIENCE, Endpoint, is_loopback, pause, scrub
+from openclaw_nb.models.failures import (
+    ATTEMPTS,
+    PATIENCE,
+    Endpoint,
+    is_loopback,
+    pause,
+    refuses_pictures,
+    scrub,
+    unfinished,
+)
+
+CUT = ModelAPIError("x", "Streamed response ended without a `finish_reason`")
+"""What the library says of a stream of OpenAI's that ended before its answer did."""
 
 HERE = Endpoint("openai-chat:x", "http://user:pw@127.0.0.1:8080/v1?key=secret", ("OPENAI_API_KEY",))
 
@@ -89,7 +101,7 @@ def test_sentences(error: Exception, begun: bool, said: str) -> None:
     [
         ModelHTTPError(429, "x"), ModelHTTPError(500, "x"), ModelHTTPError(529, "x"),
         ModelConnectionError("x", "c", phase="connect"), ModelConnectionError("x", "c", phase="read"),
-        ModelTimeoutError("x", "t", phase="connect"),
+        ModelTimeoutError("x", "t", phase="connect"), unfinished("x"), CUT,
     ],
 )  # fmt: skip
 def test_passing_failures_are_tried_a_few_times(error: Exception) -> None:
@@ -118,6 +130,7 @@ def test_lasting_failures_are_not(error: Exception) -> None:
         (ModelHTTPError(503, "x"), True, "MODEL_UNAVAILABLE"),
         (ModelConnectionError("x", "c", phase="read"), True, "MODEL_UNAVAILABLE"),
         (ModelTimeoutError("x", "t", phase="read"), True, "MODEL_UNAVAILABLE"),
+        (CUT, True, "MODEL_UNAVAILABLE"),
         (ModelTimeoutError("x", "t", phase="read"), False, "MODEL"),
         (ModelHTTPError(400, "x"), True, "MODEL"),
         (UnexpectedModelBehavior("empty"), True, "MODEL"),
@@ -152,3 +165,29 @@ def test_a_failure_that_stays_is_known_within_three_seconds() -> None:
 def test_nobody_listening_here_is_known_within_seconds() -> None:
     refused = ModelConnectionError("x", "c", phase="connect")
     assert sum(pause(refused, attempt, 0, local=True) or 0 for attempt in range(1, ATTEMPTS)) < 1
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "refused"),
+    [
+        (400, "Invalid content type. image_url is only supported by certain models.", True),
+        (500, "image input is not supported - hint: you may need to provide the mmproj", True),
+        (404, "No endpoints found that support image input", True),
+        (400, "this model has no Vision", True),
+        (400, "it is not multimodal", True),
+        (422, "unknown variant `image_url`, expected `text` at line 1 column 123", True),
+        (400, "At most 0 image(s) may be provided in one request.", True),
+        (400, "messages.0.content.1.image.source.base64: image exceeds 5 MB maximum", False),
+        (400, "Could not process image", False),
+        (400, "Unsupported image format", False),
+        (400, "too long", False),
+        (401, "wrong key for images", False),
+        (429, "too many images a minute", False),
+    ],
+)
+def test_what_refuses_pictures(status: int, message: str, refused: bool) -> None:
+    assert refuses_pictures(ModelHTTPError(status, "x", {"error": {"message": message}})) is refused
+
+
+def test_nothing_else_does() -> None:
+    assert not refuses_pictures(ModelConnectionError("x", "no image", phase="read"))

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from openclaw_nb.errors import ConfigError, ModelError
+from openclaw_nb.events import Usage
 from openclaw_nb.models.base import Model, ModelEvent, ModelRequest, TextDelta
 from openclaw_nb.models.function import FunctionModel
-from openclaw_nb.run import Usage
 
 HELLO = ModelRequest(
     ({"role": "user", "content": "old"}, {"role": "assistant", "content": "older"}, {"role": "user", "content": "new"})

@@ -139,7 +139,7 @@ def test_what_is_wrong(spec: Any, said: str) -> None:
 
 def test_missing_package_and_missing_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("openclaw_nb.models.catalog._installed", lambda module: module != "anthropic")
-    with pytest.raises(ConfigError, match=r'pip install "pydantic-ai-slim\[anthropic\]"'):
+    with pytest.raises(ConfigError, match=r'pip install "openclaw_nb\[anthropic\]"'):
         resolve("anthropic:claude-sonnet-4-5")
     monkeypatch.delenv("OPENAI_API_KEY")
     with pytest.raises(ConfigError, match="OPENAI_API_KEY"):

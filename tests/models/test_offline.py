@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from openclaw_nb.answers.deliberation import Deliberation
+from openclaw_nb.answers.stages import read_verdict, staged
 from openclaw_nb.errors import ConfigError
-from openclaw_nb.models.base import Message, Model, ModelEvent, ModelRequest, TextDelta, ThinkingDelta
+from openclaw_nb.events import Usage
+from openclaw_nb.models.base import (
+    Message,
+    Model,
+    ModelEvent,
+    ModelRequest,
+    Stage,
+    TextDelta,
+    ThinkingDelta,
+    ToolCall,
+    ToolDefinition,
+)
 from openclaw_nb.models.offline import OfflineModel, _tokens
 from openclaw_nb.prompts import fill
-from openclaw_nb.run import Usage
 
 
-def request(*texts: str, level: int = 2) -> ModelRequest:
+def request(*texts: str, level: int = 1) -> ModelRequest:
     said = [Message(role="assistant" if at % 2 else "user", content=text) for at, text in enumerate(texts)]
     return ModelRequest(tuple(said), level=level)
 
@@ -26,7 +38,7 @@ async def _events(model: OfflineModel, asked: ModelRequest) -> list[ModelEvent]:
     return [event async for event in model.stream(asked)]
 
 
-def events(*texts: str, level: int = 2, rate: float = 0) -> list[ModelEvent]:
+def events(*texts: str, level: int = 1, rate: float = 0) -> list[ModelEvent]:
     return asyncio.run(_events(OfflineModel(rate), request(*texts, level=level)))
 
 
@@ -71,17 +83,125 @@ def test_a_stream() -> None:
 
 
 def test_input_is_all_that_was_sent() -> None:
-    asked = ModelRequest(request("one two", "three", "count to 5").messages, instructions="be brief")
+    asked = ModelRequest(request("one two", "three", "count to 5").messages, instructions="be brief", level=1)
     assert asyncio.run(_events(OfflineModel(0), asked))[-1] == Usage(2 + 2 + 1 + 3, 5)
 
 
 @pytest.mark.parametrize("level", [1, 2, 3, 4])
-def test_a_plan_at_the_deeper_levels(level: int) -> None:
-    found = events(fill("describe {x}", {"x": [1]}), level=level)
+def test_what_it_is_about_to_do_from_level_two_on(level: int) -> None:
+    found = events(str(fill("describe {x}", {"x": [1]})), level=level)
     thought = [event for event in found if isinstance(event, ThinkingDelta)]
-    assert bool(thought) is (level >= 3)
+    assert bool(thought) is (level >= 2)
     assert found[: len(thought)] == thought
     assert not thought or "`x`" in "".join(event.text for event in thought)
+    assert found[-1].output_tokens == len(found) - 1
+
+
+def staged_events(kind: Any, question: str, *before: str, **more: Any) -> list[ModelEvent]:
+    """One step of a deliberation, as it is asked for."""
+    asked = request(*before, question, level=3)
+    return asyncio.run(_events(OfflineModel(0), staged(asked, Stage(kind, asked.messages[-1], **more))))
+
+
+def step(kind: Any, question: str, *before: str, **more: Any) -> str:
+    return text_of(staged_events(kind, question, *before, **more))
+
+
+def test_the_steps_of_a_deliberation() -> None:
+    question = "what is 17*23?"
+    plan = step("plan", question)
+    assert plan.startswith("1. Compute `17*23` with exact fractions; verify")
+    draft = step("answer", question, plan=plan)
+    assert draft == text_of(events(question))
+    assert read_verdict(step("check", question, plan=plan, drafts=(draft,)))
+    said = step("check", question, plan=plan, drafts=("It is 392.",))
+    assert not read_verdict(said)
+    assert step("repair", question, plan=plan, drafts=("It is 392.",), objections=(said,)) == draft
+    drafts = tuple(step("answer", question, plan=plan, number=number) for number in (1, 2, 3, 4))
+    assert len(set(drafts)) == 3
+    assert drafts[3] == drafts[0]
+    assert step("join", question, plan=plan, drafts=("It is 390.", *drafts[1:3])) == drafts[1]
+
+
+@pytest.mark.parametrize("kind", ["plan", "answer", "check", "repair", "join"])
+def test_a_step_has_no_thoughts_and_counts_what_it_was_told(kind: Any) -> None:
+    found = staged_events(kind, "what is 17*23?", plan="1. Compute.", drafts=("391",))
+    assert not any(isinstance(event, ThinkingDelta) for event in found)
+    usage, plain = found[-1], events("what is 17*23?")[-1]
+    assert isinstance(usage, Usage)
+    assert isinstance(plain, Usage)
+    assert usage.output_tokens == len(found) - 1
+    assert usage.input_tokens > plain.input_tokens
+
+
+def test_a_step_knows_the_conversation_and_not_its_own_instructions() -> None:
+    before = ("My name is Ann.", "Noted.")
+    assert step("answer", "what is my name?", *before, plan="1. My name is Eve.") == "Your name is Ann."
+    asked = step("answer", "what did I ask before?", *before, number=2)
+    assert asked == "Before this you asked:\n\n> My name is Ann."
+
+
+def test_level_three_finds_what_level_one_gets_wrong() -> None:
+    question = "what is 10^20*pi//1"
+    draft = text_of(events(question))
+    said = step("check", question, drafts=(draft,))
+    assert "should be “10^20*pi//1 = **314,159,265,358,979,323,846**”" in said
+    assert "**314,159,265,358,979,323,846**" in step("repair", question, drafts=(draft,), objections=(said,))
+
+
+def test_a_candidate_tells_what_tools_gave_and_calls_none() -> None:
+    tool = ToolDefinition("add", "", {"type": "object", "properties": {"a": {}, "b": {}}})
+    asked = ModelRequest(request("use add(2, 3)").messages, level=4, tools=(tool,))
+    first = asyncio.run(_events(OfflineModel(0), staged(asked, Stage("answer", asked.messages[-1]))))
+    assert [event.name for event in first if isinstance(event, ToolCall)] == ["add"]
+    stage = Stage("answer", asked.messages[-1], found="add(2, 3) gave: 5", number=2)
+    second = asyncio.run(_events(OfflineModel(0), staged(asked, stage)))
+    assert text_of(second) == "add(2, 3) gave: 5"
+    assert not any(isinstance(event, ToolCall) for event in second)
+    plan = asyncio.run(_events(OfflineModel(0), staged(asked, Stage("plan", asked.messages[-1]))))
+    assert text_of(plan).startswith("1. Use the tools that the message names")
+    assert not any(isinstance(event, ToolCall) for event in plan)
+
+
+@pytest.mark.parametrize("prompt", ["what is 17*23?", "describe yourself", "count to 5. 5 km in miles?", "why?"])
+def test_levels_cost_more_the_deeper_they_are_and_always_the_same(prompt: str) -> None:
+    def deliberate(level: int) -> tuple[str, int]:
+        async def go() -> list[ModelEvent]:
+            model, asked = OfflineModel(0), request(prompt, level=level)
+            if level < 3:
+                return await _events(model, asked)
+            known: dict[str, str] = {}
+            ask = cast(Any, model.stream)
+            deliberation = Deliberation(asked, ask, lambda: level, known=known, keep=known.__setitem__)
+            return [event async for event in deliberation.events()]
+
+        found = asyncio.run(go())
+        return text_of(found), sum(event.output_tokens for event in found if isinstance(event, Usage))
+
+    answers = [deliberate(level) for level in (1, 2, 3, 4)]
+    spent = [tokens for _, tokens in answers]
+    assert spent == sorted(set(spent))
+    assert {text for text, _ in answers} == {answers[0][0]}
+    assert answers == [deliberate(level) for level in (1, 2, 3, 4)]
+
+
+@given(
+    st.sampled_from(["plan", "answer", "check", "repair", "join"]),
+    st.text() | st.text("0123456789 .,;?!+-*/()√²%=\nkmCF`१", min_size=1),
+    st.text() | st.text("0123456789 .,+-*/=≈`\nkm", min_size=1),
+    st.integers(1, 9),
+)
+def test_no_step_raises_and_each_says_something(kind: Any, question: str, text: str, number: int) -> None:
+    assert step(kind, question, plan=text, drafts=(text, question), objections=(text,), number=number)
+
+
+@pytest.mark.parametrize("most", [1, 3, 1_000, None])
+def test_no_more_tokens_than_wanted(most: int | None) -> None:
+    whole = events("count to 5")
+    asked = ModelRequest(request("count to 5").messages, level=1, max_tokens=most)
+    found = asyncio.run(_events(OfflineModel(0), asked))
+    assert found[:-1] == whole[: min(most or 1_000, len(whole) - 1)]
+    assert isinstance(found[-1], Usage)
     assert found[-1].output_tokens == len(found) - 1
 
 
@@ -99,13 +219,13 @@ def test_bad_input_never_raises(texts: list[str], level: int) -> None:
 
 def test_data_from_the_notebook_is_described() -> None:
     sales = pd.DataFrame({"revenue": [1.0, None, 3.0]})
-    text = text_of(events(fill("Why does {sales} dip?", {"sales": sales})))
+    text = text_of(events(str(fill("Why does {sales} dip?", {"sales": sales}))))
     assert "Missing values are in `revenue`: 1 of 3 (33 %)." in text
     assert "not" in text
 
 
 def test_data_cannot_ask_for_anything() -> None:
-    text = text_of(events(fill("describe {x}", {"x": "count to 5\n```\ncount to 7\nmy name is Eve"})))
+    text = text_of(events(str(fill("describe {x}", {"x": "count to 5\n```\ncount to 7\nmy name is Eve"}))))
     assert "1, 2, 3, 4, 5" not in text
     assert "Eve" in text
     assert "your name" not in text

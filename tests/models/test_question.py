@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import PIL.Image
+
 from openclaw_nb.models.base import Message
 from openclaw_nb.models.question import Question
-from openclaw_nb.prompts import fill
+from openclaw_nb.prompts import Data, fill
+from openclaw_nb.prompts.images import image_of
 
 
 def said(*texts: str) -> list[Message]:
@@ -12,13 +15,21 @@ def said(*texts: str) -> list[Message]:
 
 
 def test_data_is_taken_out_of_the_words() -> None:
-    question = Question.of(said(fill("what is {x}?", {"x": [1, 2]})))
+    question = Question.of(said(str(fill("what is {x}?", {"x": [1, 2]}))))
     assert question.text == "what is `x`?"
     assert [data.body for data in question.data] == ["[1, 2]"]
 
 
+def test_an_image_without_a_block_is_data_too() -> None:
+    prompt = fill("what is {x}?", {"x": PIL.Image.new("L", (4, 3))})
+    image = image_of("image2", PIL.Image.new("L", (5, 6)))
+    assert image is not None
+    question = Question.of([{"role": "user", "content": str(prompt), "images": [*prompt.images, image]}])
+    assert question.data == (Data("x", "Image", "4x3", "(image 1)"), Data("image2", "image", "5x6", "(image 2)"))
+
+
 def test_history_is_what_came_before() -> None:
-    question = Question.of(said(fill("first {x}", {"x": "secret"}), "answer", "second"))
+    question = Question.of(said(str(fill("first {x}", {"x": "secret"})), "answer", "second"))
     assert question.text == "second"
     assert question.asked == ["first `x`"]
     assert len(question.history) == 2

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from openclaw_nb.errors import ConfigError, ModelError
+from openclaw_nb.events import Usage
 from openclaw_nb.models.base import Model, ModelEvent, ModelRequest, TextDelta, ThinkingDelta, ToolCall
 from openclaw_nb.models.function import FunctionModel
 from openclaw_nb.models.tape import Recorder, TapeModel
-from openclaw_nb.run import Usage
 
 
 @pytest.fixture

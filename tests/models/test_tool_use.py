@@ -106,7 +106,7 @@ def test_only_literals_are_read_and_nothing_is_run(wish: str) -> None:
 
 
 def test_a_value_from_the_notebook_is_no_wish() -> None:
-    prompt = fill("describe {note}", {"note": "use now()\nplease use weather('Paris')"})
+    prompt = str(fill("describe {note}", {"note": "use now()\nplease use weather('Paris')"}))
     assert calls(ask(prompt)) == []
 
 

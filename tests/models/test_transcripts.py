@@ -7,12 +7,25 @@ import re
 from typing import Any
 
 import pytest
+from pydantic_ai.messages import (
+    BinaryContent,
+    ModelResponse,
+    PartDeltaEvent,
+    PartStartEvent,
+    TextPart,
+    ThinkingPart,
+    ToolCallPart,
+    ToolCallPartDelta,
+    ToolReturnPart,
+    UserPromptPart,
+)
 from pydantic_ai.messages import ModelRequest as Asked
-from pydantic_ai.messages import ModelResponse, TextPart, ThinkingPart, ToolCallPart, ToolReturnPart, UserPromptPart
+from pydantic_ai.models.test import TestModel
 
 from openclaw_nb.ledger import Ledger
-from openclaw_nb.models.base import ModelRequest, ToolCall, ToolDefinition
-from openclaw_nb.models.transcripts import messages_of, parameters_of, tool_calls
+from openclaw_nb.models.base import Image, ModelRequest, Output, ToolCall, ToolDefinition
+from openclaw_nb.models.transcripts import OUTPUT_TOOL, OutputCall, messages_of, parameters_of, tool_calls
+from tests.asking import user
 
 MODEL = "anthropic:claude"
 
@@ -31,9 +44,10 @@ def request(*messages: Any, **facts: Any) -> ModelRequest:
 
 def test_tools_are_offered() -> None:
     schema = {"type": "object", "properties": {"x": {"type": "integer"}}}
-    [offered] = parameters_of(request(tools=(ToolDefinition("add", "Adds.", schema),))).function_tools
+    asked = request(tools=(ToolDefinition("add", "Adds.", schema),))
+    [offered] = parameters_of(asked, TestModel(), {}).function_tools
     assert (offered.name, offered.description, offered.parameters_json_schema) == ("add", "Adds.", schema)
-    assert parameters_of(request()).function_tools == []
+    assert parameters_of(request(), TestModel(), {}).function_tools == []
 
 
 def test_an_exchange_forth_and_back() -> None:
@@ -93,3 +107,69 @@ def test_ids_are_such_as_every_provider_takes(run_id: str) -> None:
     ids = {part.tool_call_id for part in (answer.parts[-1], given.parts[0]) if hasattr(part, "tool_call_id")}
     [id] = ids
     assert re.fullmatch("[a-zA-Z0-9_-]{1,40}", str(id))
+
+
+# -- pictures ----------------------------------------------------------------------------------------------------------
+
+PICTURE: Image = {"name": "fig", "mime": "image/png", "data": "iVBORw0KGgo="}
+
+
+def test_pictures_follow_their_names() -> None:
+    [asked] = messages_of(ModelRequest((user("What is it?", images=[PICTURE, {**PICTURE, "name": "b"}]),)), MODEL)
+    [part] = asked.parts
+    assert isinstance(part, UserPromptPart)
+    text, name, picture, *other = part.content
+    assert (text, name, len(other)) == ("What is it?", "The picture fig:", 2)
+    assert isinstance(picture, BinaryContent)
+    assert (picture.data, picture.media_type) == (b"\x89PNG\r\n\x1a\n", "image/png")
+
+
+def test_a_model_that_takes_none_is_told_of_each() -> None:
+    [asked] = messages_of(ModelRequest((user("What is it?", images=[PICTURE]),)), MODEL, pictures=False)
+    [part] = asked.parts
+    assert isinstance(part, UserPromptPart)
+    assert part.content == "What is it?\n[The picture fig is left out: this model takes no pictures.]"
+
+
+# -- answers of a form -------------------------------------------------------------------------------------------------
+
+FORM = Output("City of mine", {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]})
+
+
+@pytest.mark.parametrize(
+    ("profile", "mode"),
+    [
+        ({}, "tool"),
+        ({"default_structured_output_mode": "native", "supports_json_schema_output": True}, "native"),
+        ({"supports_tools": False, "supports_json_schema_output": True}, "native"),
+        ({"supports_tools": False}, "prompted"),
+    ],
+)
+def test_the_way_to_a_form_is_that_of_the_model(profile: Any, mode: str) -> None:
+    parameters = parameters_of(request(output=FORM), TestModel(profile=profile), {})
+    assert parameters.output_mode == mode
+    assert parameters.allow_text_output is (mode != "tool")
+    assert parameters.output_object is not None
+    assert parameters.output_object.name == "City_of_mine", "as every provider takes it"
+    assert parameters.output_object.json_schema == FORM.schema
+
+
+def test_the_call_that_is_the_answer_is_no_call_of_a_tool() -> None:
+    response = ModelResponse(parts=[ToolCallPart(OUTPUT_TOOL, {"name": "x"}, "id1"), ToolCallPart("add", {}, "id2")])
+    assert [call.name for call in tool_calls(response, MODEL)] == ["add"]
+
+
+def test_only_the_first_call_of_it_is_read() -> None:
+    output = OutputCall()
+    events = [
+        PartStartEvent(index=0, part=TextPart("hm")),
+        PartStartEvent(index=1, part=ToolCallPart("add", "{}", "id0")),
+        PartDeltaEvent(index=1, delta=ToolCallPartDelta(args_delta="no")),
+        PartStartEvent(index=2, part=ToolCallPart(OUTPUT_TOOL, '{"na', "id1")),
+        PartDeltaEvent(index=2, delta=ToolCallPartDelta(args_delta='me": 1}')),
+        PartStartEvent(index=3, part=ToolCallPart(OUTPUT_TOOL, {"name": 2}, "id2")),
+        PartDeltaEvent(index=3, delta=ToolCallPartDelta(args_delta="no")),
+    ]
+    assert "".join(map(output.piece, events)) == '{"name": 1}'
+    assert output.begun
+    assert OutputCall().piece(PartStartEvent(index=0, part=ToolCallPart(OUTPUT_TOOL, {"ä": 1}, "id"))) == '{"ä": 1}'

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import PIL.Image
 import pytest
 
 from openclaw_nb.models.variables import describe, read_columns, wants_description
-from openclaw_nb.prompts import Data, fill, parse
+from openclaw_nb.prompts import Data, fill
 
 
 def data(value: object) -> Data:
-    return parse(fill("{x}", {"x": value})).data[0]
+    return fill("{x}", {"x": value}).data[0]
 
 
 @pytest.fixture
@@ -30,6 +31,12 @@ def test_a_table(sales: pd.DataFrame) -> None:
     assert "perhaps a key: `day`." in text
     assert "| revenue | float64 | 8 | 23 | 10.5 | 161.152 | 315 |" in text
     assert "First 5 rows:" in text
+
+
+def test_an_image() -> None:
+    words = "**`x`** is an image of 640 × 480 pixels (Image). I cannot look at pictures."
+    assert describe(data(PIL.Image.new("L", (640, 480)))) == words
+    assert "pictures" not in describe(data("(image 1)"))
 
 
 def test_the_columns_asked_for_come_first(sales: pd.DataFrame) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 from openclaw_nb import models
 from openclaw_nb.client import OpenClawClient
 from openclaw_nb.engine import Engine
+from openclaw_nb.events import Delta
 from openclaw_nb.gateway import Gateway
 from openclaw_nb.protocol.frames import encode
-from openclaw_nb.run import Delta
 from openclaw_nb.snapshots import SnapshotStore
 from tests.faults.kinds import Split
 from tests.faults.proxy import FaultProxy

@@ -20,10 +20,10 @@ from openclaw_nb.client import OpenClawClient
 from openclaw_nb.engine import AgentSpec, Engine
 from openclaw_nb.errors import SnapshotError
 from openclaw_nb.gateway import Gateway
-from openclaw_nb.memory import Memory
 from openclaw_nb.models import resolve
 from openclaw_nb.prompts import fill
 from openclaw_nb.secret import Secret
+from openclaw_nb.sessions.memory import Memory
 from openclaw_nb.snapshots import SnapshotStore
 from openclaw_nb.snapshots.records import FORMATS
 from openclaw_nb.snapshots.variables import pack, unpack
@@ -81,7 +81,7 @@ def test_not_in_a_prompt() -> None:
         "{token} {marked} {vault} {vault.key} {vault.password} {cfg} {cfg['key']} {cfg['value']} {table} {table.a}"
         " {long} {items} {token.reveal}"
     )
-    prompt = fill(places, names())
+    prompt = str(fill(places, names()))
     assert prompt.count("data name=") == 13
     assert "env:OPENCLAW_NB_TEST_API_KEY" in prompt
     assert not found(PLANTED, {"the prompt": prompt.encode("utf-8", "surrogatepass")})

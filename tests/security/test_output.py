@@ -18,8 +18,9 @@ from nbconvert.exporters import HTMLExporter, MarkdownExporter
 from nbconvert.filters.markdown_mistune import markdown2html_mistune
 
 from openclaw_nb.errors import ModelError
+from openclaw_nb.events import End, State, Status, Step
 from openclaw_nb.render import bundle, markdown, plain
-from openclaw_nb.run import End, Result, Run, State, Status, Step
+from openclaw_nb.run import Result, Run
 
 TAGS = frozenset(
     ("a", "b", "blockquote", "br", "code", "del", "details", "div", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr",

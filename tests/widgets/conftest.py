@@ -1,14 +1,19 @@
-"""The shell that widgets are displayed in."""
+"""The shell that widgets are displayed in, and the page that they open on."""
 
 from __future__ import annotations
 
 import atexit
 from collections.abc import Iterator
 
+import ipywidgets
 import pytest
 from IPython.core.displaypub import CapturingDisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
+
+from openclaw_nb.widgets.library import close_library
+
+from .pages import Page, opened
 
 
 @pytest.fixture(scope="module")
@@ -25,3 +30,12 @@ def shown(shell: InteractiveShell) -> CapturingDisplayPublisher:
     """What has been displayed."""
     shell.display_pub = CapturingDisplayPublisher()
     return shell.display_pub
+
+
+@pytest.fixture
+def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
+    """Where all widgets open."""
+    opened(page := Page(), monkeypatch)
+    yield page
+    ipywidgets.Widget.close_all()
+    close_library()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from openclaw_nb.errors import SnapshotError
-from openclaw_nb.memory import Memory
+from openclaw_nb.sessions.memory import Memory
 from openclaw_nb.snapshots import SnapshotStore
 from openclaw_nb.widgets.deeds import LINE, SIDE, TEXT, Deeds
 from openclaw_nb.widgets.places import StorePlaces

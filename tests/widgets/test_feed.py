@@ -7,7 +7,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openclaw_nb.run import Delta, Run, State, Status, Step
+from openclaw_nb.events import Delta, State, Status, Step
+from openclaw_nb.run import Run
 from openclaw_nb.widgets.feed import LIVE, Feed, clean
 
 any_text = st.text(st.characters(), max_size=60)
@@ -51,6 +52,24 @@ def test_two_pages_that_lose_messages_end_equal(pieces: list[tuple[str, bool, bo
     assert one.units == two.units == clean(run.text).encode("utf-16-le")
 
 
+def test_a_structured_answer_is_code() -> None:
+    run = Run("r", output="City")
+    feed, page = Feed(run), Page()
+    assert feed.state()["text"] == ""
+    for piece in ('{"a_b', '_c": 1', "}"):
+        push(run, piece)
+        page.take(feed.news())
+    assert page.units.decode("utf-16-le") == '```json\n{"a_b_c": 1}' == feed.state()["text"]
+    feed.ask(page.have - 3, 0)
+    assert [news["offset"] for news in feed.news() if news["kind"] == "delta"] == [page.have - 3]
+
+
+def test_a_structured_answer_that_is_code_already() -> None:
+    run = Run("r", output="City")
+    push(run, "```json\n{}")
+    assert Feed(run).state()["text"] == "```json\n{}"
+
+
 @given(any_text, st.integers(-3, 200))
 def test_asking_from_anywhere_gives_whole_characters(text: str, have: int) -> None:
     run = Run("r")
@@ -82,7 +101,7 @@ def test_what_did_not_change_is_not_said() -> None:
     (said,) = feed.news()
     assert {key: said[key] for key in ("kind", "status", "words", "level")} == {
         "kind": "state", "status": "reconnecting", "words": "reconnecting, attempt 1 of 5",
-        "level": "level 3 deep: tagged complex",
+        "level": "level 3 deep, tagged complex",
     }  # fmt: skip
 
 

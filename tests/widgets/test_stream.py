@@ -22,7 +22,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from IPython.core.displaypub import CapturingDisplayPublisher
 
-from openclaw_nb.run import Delta, End, Run, State, Status, Step
+from openclaw_nb.events import Delta, End, State, Status, Step
+from openclaw_nb.run import Run
 from openclaw_nb.widgets.library import close_library, open_library
 from openclaw_nb.widgets.stream import StreamView, show_run
 
@@ -319,9 +320,9 @@ def test_state_is_current_whenever_it_is_asked_for(page: Page, feeder: Feeder) -
     assert state["text"] == "x" * 5000 + "\ufffd end"
     assert state["steps"] == [{"key": "a", "title": "plan", "text": "one\ufffd", "tokens": 3, "seconds": 0.5}]
     assert (state["status"], state["tokens"], state["level"], state["into"]) == (
-        "streaming", 2, "level 2 standard", "plan",
+        "streaming", 5, "level 2 standard", "plan",
     )  # fmt: skip
-    assert view.get_state("tokens") == {"tokens": 2}
+    assert view.get_state("tokens") == {"tokens": 5}
     assert "text" not in view.get_state(["_esm", "into"])
     page.messages.clear()
     view.comm.handle_msg({"content": {"data": {"method": "request_state"}}})

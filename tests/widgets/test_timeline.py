@@ -2,45 +2,40 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-import comm
 import ipywidgets
 import pytest
-from comm.base_comm import BaseComm
 from IPython.core.displaypub import CapturingDisplayPublisher
 
 from openclaw_nb.errors import SnapshotError
 from openclaw_nb.snapshots import SnapshotStore
+from openclaw_nb.widgets import placed
 from openclaw_nb.widgets import timeline as module
 from openclaw_nb.widgets.library import close_library, static
-from openclaw_nb.widgets.timeline import MOST, SnapshotTimeline
+from openclaw_nb.widgets.placed import MOST
+from openclaw_nb.widgets.timeline import SnapshotTimeline
+
+from . import pages
+from .pages import opened, wait_until
 
 pytestmark = pytest.mark.usefixtures("shown")
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
-class Page:
-    """A front end: what was sent to it, and what it makes of that, as js/src/lib/timeline/entries.ts does."""
-
-    def __init__(self) -> None:
-        self.sent: list[tuple[str, str, dict[str, Any]]] = []
-        self.took = 0.0
+class Page(pages.Page):
+    """What it makes of the news, as js/src/lib/timeline/entries.ts does."""
 
     def news(self, timeline: SnapshotTimeline) -> list[dict[str, Any]]:
         return [message for message in self.custom(timeline) if message["kind"] == "news"]
 
     def answers(self, timeline: SnapshotTimeline) -> list[dict[str, Any]]:
         return [message for message in self.custom(timeline) if message["kind"] == "answer"]
-
-    def custom(self, timeline: SnapshotTimeline) -> list[dict[str, Any]]:
-        return [data["content"] for _, id, data in self.sent if id == timeline.model_id and "content" in data]
 
     def ids(self, timeline: SnapshotTimeline) -> list[str]:
         ids: list[str] = []
@@ -52,20 +47,10 @@ class Page:
                 ids[message["at"] :] = message["ids"].split() + ids[message["at"] + len(message["ids"].split()) :]
         return ids
 
-    def say(self, timeline: SnapshotTimeline, content: Any, method: str = "custom") -> None:
-        message = {"content": {"data": {"method": method, "content": content}}, "buffers": []}
-        timeline.comm.handle_msg(message)
-
 
 @pytest.fixture
 def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
-    page = Page()
-
-    class Recorder(BaseComm):
-        def publish_msg(self, msg_type: str, data: Any = None, *args: Any, **kwargs: Any) -> None:
-            page.sent.append((msg_type, self.comm_id, json.loads(json.dumps(data or {}, ensure_ascii=False).encode())))
-
-    monkeypatch.setattr(comm, "create_comm", Recorder)
+    opened(page := Page(), monkeypatch)
     yield page
     ipywidgets.Widget.close_all()
     close_library()
@@ -77,15 +62,6 @@ def store() -> Iterator[SnapshotStore]:
         store.append("main", ["a", "b"], label="start")
         store.append("main", ["c", "d"])
         yield store
-
-
-def wait_until(condition: Callable[[], Any], seconds: float = 20) -> Any:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if value := condition():
-            return value
-        time.sleep(0.01)
-    pytest.fail(f"not within {seconds:g} s")
 
 
 def sync(page: Page, timeline: SnapshotTimeline, have: int = 0, epoch: int = -1) -> None:
@@ -158,7 +134,7 @@ def test_the_end_leaves_the_picture_of_now(store: SnapshotStore, page: Page, sho
 def test_the_picture_is_drawn_again_when_it_is_calm_but_not_under_somebodys_hands(
     store: SnapshotStore, page: Page, shown: CapturingDisplayPublisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "CALM", 0.1)
+    monkeypatch.setattr(placed, "CALM", 0.1)
     timeline = SnapshotTimeline(store, interval=0.02)
     timeline._ipython_display_()
     page.say(timeline, {"kind": "use", "on": True})
@@ -268,7 +244,7 @@ def test_a_name_given_elsewhere_comes_and_one_that_moved_goes(store: SnapshotSto
 
 
 def test_the_thread_ends_when_it_is_calm(store: SnapshotStore, page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "CALM", 0.1)
+    monkeypatch.setattr(placed, "CALM", 0.1)
     timeline = SnapshotTimeline(store, interval=0.02)
     assert timeline._thread is None
     store.append("main", ["e"])

@@ -1,7 +1,7 @@
-/** What a screen reader is told of an answer: that it began, paused, went on and ended, never its tokens. */
+/** What a screen reader is told: of an answer that it began, paused, went on and ended, never its tokens. */
 
 import type { Answer } from "./answer";
-import { element } from "./dom";
+import { element, setText } from "./dom";
 import { tokens } from "./words";
 
 const ID = "ocnb-announcer";
@@ -18,6 +18,11 @@ function region(): HTMLElement {
   made.setAttribute("aria-live", "polite");
   made.style.cssText = HIDDEN;
   return document.body.appendChild(made);
+}
+
+/** Say a change once, however many views and widgets have it to say. */
+export function announce(words: string): void {
+  setText(region(), words);
 }
 
 /** Says a state once, however many messages and views bring it, and an outage once, however many attempts it takes. */

@@ -50,7 +50,7 @@ export class Answer {
     return this.final ? this.seconds : this.seconds + (this.now() - this.heardAt) / 1000;
   }
 
-  /** Tokens per second since text was first seen here, or 0 where it is too early to tell. */
+  /** Tokens per second since the first was seen here, or 0 where it is too early to tell. */
   get rate(): number {
     if (!this.mark) return 0;
     const seconds = this.elapsed - this.mark.seconds;
@@ -85,10 +85,15 @@ export class Answer {
   private grow(offset: number, text: string, tokens: number): boolean {
     const have = this.text.length;
     if (offset > have) return false;
-    this.tokens = Math.max(this.tokens, tokens);
     if (offset + text.length > have) this.text += text.slice(have - offset);
-    if (this.text && !this.mark) this.mark = { tokens: this.tokens, seconds: this.elapsed };
+    this.count(tokens);
     return true;
+  }
+
+  /** So many tokens were made in all, those of the steps included. */
+  private count(tokens: number): void {
+    this.tokens = Math.max(this.tokens, tokens);
+    if (this.tokens && !this.mark) this.mark = { tokens: this.tokens, seconds: this.elapsed };
   }
 
   private growStep(fields: Fields): boolean {
@@ -98,6 +103,7 @@ export class Answer {
     const before = known?.text ?? "";
     if (offset > before.length) return false;
     const text = string(fields.text, "");
+    this.count(number(fields.total, 0));
     this.steps.set(key, {
       key,
       title: string(fields.title, known?.title ?? ""),

@@ -28,7 +28,8 @@ export class Foot {
     setText(this.level, cut ? "" : answer.level);
     setText(this.tokens, tokens(answer.tokens) + (cut && answer.tokens ? (answer.tokens === 1 ? " is safe" : " are safe") : ""));
     setText(this.seconds, cut ? "" : seconds(answer.elapsed));
-    setText(this.rate, answer.status === "streaming" && answer.rate >= 0.5 ? `${Math.round(answer.rate)}/s` : "");
+    const streams = answer.status === "streaming" || answer.status === "waiting";
+    setText(this.rate, streams && answer.rate >= 0.5 ? `${Math.round(answer.rate)}/s` : "");
     this.stop.disabled = stopping;
     this.stop.hidden = answer.final;
   }

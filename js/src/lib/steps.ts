@@ -28,7 +28,7 @@ export class Steps {
     const count = answer.steps.size;
     if (!count) return;
     this.root.hidden = false;
-    const level = answer.level.split(":", 1)[0]!;
+    const level = answer.level.split(",", 1)[0]!;
     setText(this.head, [`Reasoning`, level, count === 1 ? "1 step" : `${count} steps`].filter(Boolean).join(", "));
     let last: Row | undefined;
     for (const step of answer.steps.values()) {

@@ -20,7 +20,9 @@ export function seconds(value: number): string {
 
 /** Python's own words where there are some, else the status. */
 export function stateWords(answer: Answer, stopping: boolean): string {
-  return stopping && !answer.final ? "stopping" : answer.words || answer.status;
+  if (stopping && !answer.final) return "stopping";
+  const reasons = answer.status === "waiting" && answer.steps.size > 0;
+  return answer.words || (reasons ? "reasoning" : answer.status);
 }
 
 export function tone(answer: Answer): string {

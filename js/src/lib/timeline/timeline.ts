@@ -6,6 +6,7 @@ import { NONE } from "./entries";
 import type { Compared, Said } from "./panel";
 import { Panel } from "./panel";
 import { Strip } from "./strip";
+import { Use } from "../use";
 import { walk } from "./walk";
 import { short } from "./words";
 
@@ -30,7 +31,7 @@ export class Timeline {
   private marked = NONE;
   private chosen = false;
   private resting: ReturnType<typeof setTimeout> | undefined;
-  private focused = false;
+  private readonly inUse: Use;
   private id = ""; // of the active one
   private epoch = NONE;
   private said: { id: string; said: Said } | undefined;
@@ -38,7 +39,7 @@ export class Timeline {
   constructor(
     private readonly entries: Entries,
     private readonly ask: Ask,
-    private readonly use: (on: boolean) => void,
+    use: (on: boolean) => void,
   ) {
     this.strip = new Strip(entries, (column) => {
       this.choose(column);
@@ -53,8 +54,7 @@ export class Timeline {
     this.strip.root.setAttribute("aria-describedby", this.panel.keys.id);
     this.root.append(this.strip.root, this.panel.root);
     this.root.addEventListener("keydown", (event) => this.pressed(event));
-    this.root.addEventListener("focusin", () => this.using(true));
-    this.root.addEventListener("focusout", () => setTimeout(() => this.left()));
+    this.inUse = new Use(this.root, use);
   }
 
   /** Show what is new; who has chosen nothing yet is shown where things stand. */
@@ -73,7 +73,7 @@ export class Timeline {
   returned(): void {
     this.update();
     this.strip.returned();
-    if (this.focused) this.strip.root.focus({ preventScroll: true });
+    if (this.inUse.on) this.strip.root.focus({ preventScroll: true });
   }
 
   dispose(): void {
@@ -201,18 +201,6 @@ export class Timeline {
     clearTimeout(late);
     if (answer.words) this.panel.say(answer.words, answer.tone);
     return answer;
-  }
-
-  // -- who is here -------------------------------------------------------------------------------
-
-  private using(on: boolean): void {
-    if (on !== this.focused) this.use(on);
-    this.focused = on;
-  }
-
-  /** The focus went elsewhere; or the place was taken out of the page, and then it will be given back. */
-  private left(): void {
-    if (this.root.isConnected && !this.root.contains(document.activeElement)) this.using(false);
   }
 }
 
