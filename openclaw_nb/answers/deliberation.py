@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from ..errors import BudgetReached, one_line
+from ..errors import BudgetReached, is_retryable, one_line
 from ..events import Usage
 from ..models.base import Kind, ModelEvent, ModelRequest, Stage, StepDelta, TextDelta, ThinkingDelta
 from .stages import read_verdict, staged
@@ -153,8 +153,11 @@ class Deliberation:
                 return
             before, draft = draft, self._new()
             stage = self._stage("repair", [before])
-            async for event in self._of(self._step(f"repair{number}", draft, stage, tools=True)):
+            async for event in self._of(self._tried(f"repair{number}", draft, stage, tools=True)):
                 yield event
+            if draft.error is not None:
+                before.passed, before.unchecked = True, f"not repaired: {_words(draft.error)}"
+                return
             if self._request.output is None:
                 draft.passed = True  # it is repaired once, and stands
                 return
@@ -186,8 +189,11 @@ class Deliberation:
             if self._depth() < 4:
                 return
             joined, number = self._new(), "" if round == 1 else f" {round}"
-            async for event in self._of(self._step(f"join{number}", joined, self._stage("join", candidates))):
+            async for event in self._of(self._tried(f"join{number}", joined, self._stage("join", candidates))):
                 yield event
+            if joined.error is not None:
+                self.note = f"not joined: {_words(joined.error)}"
+                return
             async for event in self._of(self._check(f"check of the join{number}", joined)):
                 yield event
             if joined.passed or self._depth() < 4:
@@ -209,10 +215,28 @@ class Deliberation:
             raise
         except BaseException as error:  # sys.exit() in a model must not end the loop: this may be a task of its own
             draft.error = error
-            words = one_line(error) or type(error).__name__
-            yield StepDelta(key, key, f"\n{words}" if draft.parts else words, 0, time.monotonic() - began)
+            yield _failed(key, draft, began)
 
     # -- one step --------------------------------------------------------------------------------
+
+    async def _tried(
+        self, key: str, draft: _Draft, stage: Stage, *, tools: bool = False
+    ) -> AsyncGenerator[ModelEvent, None]:
+        """A step without which there is an answer too: ``draft.error`` is why it failed.
+
+        What may pass is raised the first time: the run is then taken up again, and asks for this step alone.
+        """
+        began = time.monotonic()
+        try:
+            async for event in self._of(self._step(key, draft, stage, tools=tools)):
+                yield event
+        except BudgetReached:
+            raise
+        except Exception as error:
+            if is_retryable(error) and not self._request.again:
+                raise
+            draft.error = error
+            yield _failed(key, draft, began)
 
     async def _step(
         self, key: str, draft: _Draft, stage: Stage, *, tools: bool = False
@@ -262,16 +286,11 @@ class Deliberation:
         if not by_model or self._depth() <= 2:
             draft.passed = True
             return
-        said, began = _Draft(), time.monotonic()
-        try:
-            async for event in self._of(self._step(key, said, self._stage("check", [draft]))):
-                yield event
-        except BudgetReached:
-            raise
-        except Exception as error:  # what is there is better than nothing, and is said to be unchecked
-            words = one_line(error) or type(error).__name__
-            draft.passed, draft.unchecked = True, f"not checked: {words}"
-            yield StepDelta(key, key, f"\n{words}" if said.parts else words, 0, time.monotonic() - began)
+        said = _Draft()
+        async for event in self._of(self._tried(key, said, self._stage("check", [draft]))):
+            yield event
+        if said.error is not None:
+            draft.passed, draft.unchecked = True, f"not checked: {_words(said.error)}"
             return
         draft.objection, draft.passed = said.text, read_verdict(said.text)
 
@@ -290,6 +309,16 @@ class Deliberation:
         if found := [draft for draft in whole if draft.passed] or whole:
             return found[-1]
         return max(self._drafts, key=lambda draft: len(draft.text), default=None)
+
+
+def _words(error: BaseException) -> str:
+    return one_line(error) or type(error).__name__
+
+
+def _failed(key: str, draft: _Draft, began: float) -> StepDelta:
+    """A step that failed, with what it had to say until then."""
+    words = _words(draft.error) if draft.error is not None else ""
+    return StepDelta(key, key, f"\n{words}" if draft.parts else words, 0, time.monotonic() - began)
 
 
 async def side_by_side(works: Sequence[AsyncGenerator[ModelEvent, None]]) -> AsyncGenerator[ModelEvent, None]:

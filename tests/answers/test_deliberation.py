@@ -252,17 +252,33 @@ async def test_rounds_are_bounded(
 
 
 @pytest.mark.parametrize("level", [3, 4])
-@pytest.mark.parametrize("kind", ["plan", "answer", "repair", "join"])
+@pytest.mark.parametrize("kind", ["plan", "answer"])
 @asynchronous
 async def test_a_step_that_fails_fails_the_run(kind: str, level: int) -> None:
     model = Staged(**{"check": FAIL, kind: ["half", ValueError("no")]})
-    if (kind, level) in (("repair", 4), ("join", 3)):
-        await events_of(model, level)  # there is no such step
-        return
     with pytest.raises(OpenClawError, match=r"no$"):
         await events_of(model, level)
     assert kinds(model)[-1] == kind
     assert model.open == 0
+
+
+@pytest.mark.parametrize(("kind", "level", "note"), [("repair", 3, "not repaired"), ("join", 4, "not joined")])
+@asynchronous
+async def test_where_the_last_step_fails_the_best_draft_is_given(kind: str, level: int, note: str) -> None:
+    model = Staged(**{"check": FAIL, kind: ["half", ValueError("no")]})
+    events, turn = await events_of(model, level)
+    assert shown(events)["answer"].startswith("draft ")
+    assert turn.outcome.note == f"{note}: no"
+    assert shown(events)[kind] == "half\nno"
+    assert unended(events) == set()
+
+
+@pytest.mark.parametrize(("kind", "level"), [("check", 3), ("repair", 3), ("join", 4)])
+@asynchronous
+async def test_what_may_pass_is_left_to_who_takes_the_run_up_again(kind: str, level: int) -> None:
+    model = Staged(**{"check": FAIL, kind: ModelError("busy", code="MODEL_UNAVAILABLE")})
+    with pytest.raises(ModelError, match="busy"):
+        await events_of(model, level)
 
 
 @pytest.mark.parametrize("level", [3, 4])
