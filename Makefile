@@ -4,7 +4,8 @@ BIN := .venv/bin
 PY := $(BIN)/python
 PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python)
 JS := $(shell find js -name node_modules -prune -o -type f -print 2>/dev/null)
-SUITES := lint types unit kernel nbval vitest browser
+SUITES := lint types unit faults kernel nbval vitest browser
+WAITING := tests/faults tests/security
 
 # What a user may have chosen for all notebooks, and ours must not show.
 CHOICES := ANTHROPIC_API_KEY GEMINI_API_KEY OPENAI_API_KEY OPENCLAW_GATEWAY_URL OPENCLAW_MODEL
@@ -25,7 +26,7 @@ demo: .venv/lab ## the quickstart here in the terminal, in under three minutes
 	@$(PY) notebooks/demo.py
 
 test: .venv/test ## every suite below, and a recap
-	@MAKE="$(MAKE)" $(PY) tests/tools/suites.py $(SUITES)
+	@MAKE="$(MAKE)" $(PY) tests/tools/suites.py lint types unit+faults kernel nbval vitest browser
 
 lint: .venv/test ## style: ruff, tsc
 	$(BIN)/ruff check .
@@ -35,8 +36,11 @@ lint: .venv/test ## style: ruff, tsc
 types: .venv/test ## types: mypy --strict
 	$(BIN)/mypy
 
-unit: .venv/test ## pytest, without kernels and browsers
-	$(BIN)/pytest tests --ignore=tests/kernel --ignore=tests/browser
+unit: .venv/test ## pytest, without kernels, browsers, faults and attacks
+	$(BIN)/pytest tests $(foreach folder,tests/kernel tests/browser $(WAITING),--ignore=$(folder))
+
+faults: .venv/test ## faults and attacks, which mostly wait; make test runs them beside the others
+	$(BIN)/pytest $(WAITING)
 
 kernel: .venv/test ## in real kernels, of three ipykernel versions
 	$(BIN)/pytest tests/kernel

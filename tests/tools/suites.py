@@ -1,6 +1,8 @@
 """Runs make targets one after the other, whatever each comes to, and ends with what they said and what was not run.
 
-python tests/tools/suites.py lint types unit
+python tests/tools/suites.py lint types unit+faults
+
+Those with a plus between them run side by side: what the first says is shown as it comes, the others' when they end.
 """
 
 from __future__ import annotations
@@ -10,16 +12,19 @@ import re
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 NOT_RUN = Path("build/not-run.txt")
 SUMMARY = re.compile(r"\b(passed|failed|formatted|no issues|Found \d+)\b")
 
 
-def run(suite: str) -> tuple[int, str]:
-    """Run one target with its output passed through; its exit code and the last line in which its runner sums up."""
-    print(f"\n== {suite}", flush=True)
-    last = ""
+def run(suite: str, *, live: bool = True) -> tuple[bool, str]:
+    """Run one target and show what it says; whether it failed, and its row in the recap, with its runner's summary."""
+    said = [f"\n== {suite}\n"]
+    last, start = "", time.monotonic()
+    if live:
+        print(*said, end="", flush=True)
     make = subprocess.Popen(
         [os.environ.get("MAKE", "make"), "--no-print-directory", suite],
         stdout=subprocess.PIPE,
@@ -31,21 +36,28 @@ def run(suite: str) -> tuple[int, str]:
     )
     assert make.stdout is not None
     for line in make.stdout:
-        print(line, end="", flush=True)
+        said.append(line)
+        if live:
+            print(line, end="", flush=True)
         if SUMMARY.search(line):
             last = line.strip().strip("= ")
-    return make.wait(), last
+    failed = make.wait() != 0
+    if not live:
+        print("".join(said), end="", flush=True)
+    return failed, f"{suite:8} {'failed' if failed else 'ok':6} {time.monotonic() - start:4.0f} s  {last}"
 
 
 def main(suites: list[str]) -> int:
     NOT_RUN.parent.mkdir(exist_ok=True)
     NOT_RUN.unlink(missing_ok=True)
     rows, failed = [], []
-    for suite in suites:
-        start = time.monotonic()
-        code, last = run(suite)
-        failed += [suite] * bool(code)
-        rows.append(f"{suite:8} {'failed' if code else 'ok':6} {time.monotonic() - start:4.0f} s  {last}")
+    for together in suites:
+        first, *others = together.split("+")
+        with ThreadPoolExecutor() as beside:
+            waiting = [beside.submit(run, other, live=False) for other in others]
+            ended = [run(first), *(one.result() for one in waiting)]
+        failed += [suite for suite, (bad, _) in zip((first, *others), ended, strict=True) if bad]
+        rows += [row for _, row in ended]
     print("\n== all", *rows, sep="\n")
     if NOT_RUN.exists():
         print(NOT_RUN.read_text(encoding="utf-8"), end="")
