@@ -268,6 +268,19 @@ describe("for a screen reader", () => {
     expect(said).toEqual(["answer started"]);
   });
 
+  it("says that it reasons when a step has ended and no word has come", async () => {
+    const step = (seconds: number | null) => ({ kind: "step", key: "plan", title: "plan", offset: 0, text: "a plan", tokens: 2, seconds });
+    const said = await announced(async (tell) => {
+      await tell(step(null));
+      await tell(step(0.4));
+      await tell({ ...step(1.2), key: "draft", title: "draft" });
+      await tell(delta(0, "text", 5));
+      await tell(state("streaming"));
+      await tell(state("done"));
+    });
+    expect(said).toEqual(["reasoning", "answer started", "answer done, 5 tokens"]);
+  });
+
   it("says that an answer started also when it was cut before its first word", async () => {
     const said = await announced(async (tell) => {
       await tell(attempt(1));

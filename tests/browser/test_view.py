@@ -46,7 +46,7 @@ async def gated(prompt):
         await asyncio.sleep(0.02)
 """
 
-DEMO = "%%openclaw --model offline:60 --level 3 --into demo\nshow markdown"
+DEMO = "%%openclaw --model offline:60 --level 2 --into demo\nshow markdown"
 
 #: Every frame of a cell's output, from now on: how high it is, how far the page is scrolled, and what it shows.
 RECORD = """

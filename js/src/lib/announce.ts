@@ -69,6 +69,8 @@ export class Announcer {
       case "stopped":
       case "failed":
         return answer.words || `answer ${answer.status}`;
+      case "waiting": // a thought before the first word is not worth one; a plan, while a draft is made, is
+        return [...answer.steps.values()].some((step) => step.seconds !== null) ? "reasoning" : "";
       default:
         return "";
     }
