@@ -32,7 +32,7 @@ sales = pd.DataFrame({
     "revenue": [None if n in (9, 10, 23) else 4640.0 + 112 * (n % 5) for n in range(30)],
 })
 """
-ASK = "%%openclaw --level 3 --model offline:30 --into gaps\nDescribe {sales}. Which values are missing?"
+ASK = "%%openclaw --level 2 --model offline:30 --into gaps\nDescribe {sales}. Which values are missing?"
 USE = "gaps.splitlines()[0]"
 
 
