@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from .events import End, Status
 from .reasoning.budgets import Budget
-from .reasoning.costs import count_tokens
+from .reasoning.costs import PER_MESSAGE, count_tokens
 from .reasoning.estimates import Experience, Observation
 from .run import Run
 
@@ -21,9 +21,6 @@ V = TypeVar("V")
 
 RUNS = 1_000
 """Runs of which it is known what they used: one that is taken up again is not counted twice."""
-
-FRAME = 4
-"""Tokens of the frame around a message."""
 
 CONVERSATIONS = 1_000
 """Conversations whose length is known, and agents whose model is."""
@@ -118,7 +115,9 @@ class Spending:
             if run.model:
                 _note(self._models, (uri, run.agent), run.model, CONVERSATIONS)
             if text := run.text:
-                _note(self._said, (uri, run.session), said + asked + count_tokens(text) + 2 * FRAME, CONVERSATIONS)
+                _note(
+                    self._said, (uri, run.session), said + asked + count_tokens(text) + 2 * PER_MESSAGE, CONVERSATIONS
+                )
             self._count(run.id, (run.model, level), used)
         if end.status is Status.DONE and usage is not None and usage.output_tokens:
             self.experience.add(Observation(

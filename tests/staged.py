@@ -13,7 +13,26 @@ from openclaw_nb.models.base import ModelEvent, ModelRequest, StepDelta, TextDel
 from openclaw_nb.sessions.memory import Memory
 from openclaw_nb.snapshots import SnapshotStore
 
-__all__ = ["FAIL", "PASS", "Native", "Said", "Staged", "events_of", "kinds", "shown", "unended"]
+__all__ = ["FAIL", "PASS", "STEPS", "Native", "Said", "Staged", "events_of", "kinds", "shown", "unended"]
+
+STEPS = """
+import asyncio
+from openclaw_nb.models.base import TextDelta
+
+class Steps:
+    "Takes a second for its answer, and keeps at which level it was asked."
+    name = "steps"
+    levels = []
+
+    async def stream(self, request):
+        self.levels.append(request.level)
+        for n in range(20):
+            yield TextDelta(f"{n} ")
+            await asyncio.sleep(0.05)
+
+steps = Steps()
+"""
+"""The same for a notebook: what a cell has to run so that there is a model `steps`."""
 
 PASS = "All is well.\nVERDICT: pass"
 FAIL = "The sum is wrong.\nVERDICT: fail"

@@ -7,6 +7,7 @@ import { EMPTY } from "./lib/level/state";
 import type { Model } from "./lib/model";
 import { Places } from "./lib/places";
 import { installStyle } from "./lib/style";
+import { widget } from "./lib/widget";
 
 declare const __LEVEL_CSS__: string;
 
@@ -122,13 +123,4 @@ function attach(model: Model) {
   return { render, dispose };
 }
 
-export default () => {
-  let attached: ReturnType<typeof attach>;
-  return {
-    initialize({ model }: { model: Model }) {
-      attached = attach(model);
-      return attached.dispose;
-    },
-    render: ({ el }: { el: HTMLElement }) => attached.render(el),
-  };
-};
+export default widget(attach);

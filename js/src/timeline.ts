@@ -7,6 +7,7 @@ import { Places } from "./lib/places";
 import { installStyle } from "./lib/style";
 import type { Answer } from "./lib/timeline/timeline";
 import { Timeline } from "./lib/timeline/timeline";
+import { widget } from "./lib/widget";
 
 declare const __CSS__: string;
 declare const __TIMELINE_CSS__: string;
@@ -78,13 +79,4 @@ function attach(model: Model) {
   return { render, dispose };
 }
 
-export default () => {
-  let attached: ReturnType<typeof attach>;
-  return {
-    initialize({ model }: { model: Model }) {
-      attached = attach(model);
-      return attached.dispose;
-    },
-    render: ({ el }: { el: HTMLElement }) => attached.render(el),
-  };
-};
+export default widget(attach);

@@ -24,7 +24,7 @@ from ..models.base import (
     ToolDefinition,
 )
 from ..reasoning.budgets import Meter
-from ..reasoning.costs import count_tokens
+from ..reasoning.costs import PER_MESSAGE, count_tokens
 from ..sessions.forks import Fork
 from ..tools import Toolbox
 from .continuation import go_on, how_it_goes_on, rest_of
@@ -36,9 +36,6 @@ __all__ = ["LONGEST_TURN_OF_LOOP", "Answering", "weight"]
 
 LONGEST_TURN_OF_LOOP = 0.005
 """Seconds after which a model that never waits is made to let the loop's other work go on."""
-
-PER_MESSAGE = 4
-"""Tokens of the frame around a message."""
 
 PER_IMAGE = 1_600
 """Tokens that a picture has at most, unless a provider cuts it into tiles."""

@@ -11,6 +11,7 @@ from ..errors import ConfigError
 
 __all__ = [
     "COUNTED",
+    "PER_MESSAGE",
     "Priced",
     "Tariff",
     "count_tokens",
@@ -34,6 +35,9 @@ LETTERS_PER_TOKEN = 3.5
 SPACES_PER_TOKEN = 3.0
 BYTES_PER_TOKEN = 2.5
 """Of UTF-8 beyond ASCII: a Chinese character has three, and takes 1.0 to 1.3 tokens of cl100k_base."""
+
+PER_MESSAGE = 4
+"""Tokens of the frame around a message."""
 
 COUNTED = 0.8
 """Of the tokens that `count_tokens` finds in a text, those that there are."""

@@ -8,30 +8,17 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser.test_timeline import choose_theme
 from tests.browser.test_view import CONTRAST, wait_until
+from tests.staged import STEPS
 
 from .conftest import FrontEnd, Notebook, Open
 
 pytestmark = pytest.mark.browser
 
-SETUP = """\
+SETUP = f"""\
 %env OPENCLAW_NB_SNAPSHOTS=memory
 %load_ext openclaw_nb
-import asyncio
 from openclaw_nb import LevelPicker, OpenClawAgent
-from openclaw_nb.models.base import TextDelta
-
-class Steps:
-    "Takes a second for each step, and keeps at which level it was asked."
-    name = "steps"
-    levels = []
-
-    async def stream(self, request):
-        self.levels.append(request.level)
-        for n in range(20):
-            yield TextDelta(f"{n} ")
-            await asyncio.sleep(0.05)
-
-steps = Steps()
+{STEPS}
 limited = OpenClawAgent("limited", instructions="Be brief.", max_level=2)
 """
 

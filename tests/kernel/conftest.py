@@ -194,6 +194,14 @@ def environment(folder: Path, library: list[str] | None = None) -> dict[str, str
     return env | {"OPENCLAW_NB_SNAPSHOTS": str(folder / "snapshots")}
 
 
+@pytest.fixture
+def static(kernel: Kernel) -> Iterator[None]:
+    """Only final bundles are shown, no live views."""
+    kernel.run("import os; os.environ['OPENCLAW_NB_RENDER'] = 'static'")
+    yield
+    kernel.run("os.environ.pop('OPENCLAW_NB_RENDER', None)")
+
+
 @pytest.fixture(scope="module", params=VERSIONS, ids="ipykernel-{}".format)
 def kernel(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
     """One kernel per module and version; a test that needs one version parametrizes it with ``indirect=True``."""

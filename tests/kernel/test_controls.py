@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
+from tests.staged import STEPS
 
 from .conftest import INSTALLED, Kernel, Message, Reply, environment
 from .test_completion import complete
@@ -15,37 +16,13 @@ from .test_completion import complete
 pytestmark = pytest.mark.kernel
 installed = pytest.mark.parametrize("kernel", [INSTALLED], indirect=True)
 
-BEGIN = """
-import asyncio, os
-%load_ext openclaw_nb
-from openclaw_nb.models.base import TextDelta
-
-class Steps:
-    "Takes a moment for each step, and keeps at which level it was asked."
-    name = "steps"
-    levels = []
-
-    async def stream(self, request):
-        self.levels.append(request.level)
-        for n in range(20):
-            yield TextDelta(f"{n} ")
-            await asyncio.sleep(0.05)
-
-steps = Steps()
-"""
+BEGIN = f"%load_ext openclaw_nb\nimport os\n{STEPS}"
 
 
 @pytest.fixture(autouse=True)
 def loaded(kernel: Kernel) -> None:
     assert kernel.run("%unload_ext openclaw_nb").status in ("ok", "error")
     assert kernel.run(BEGIN).status == "ok"
-
-
-@pytest.fixture
-def static(kernel: Kernel) -> Iterator[None]:
-    kernel.run("os.environ['OPENCLAW_NB_RENDER'] = 'static'")
-    yield
-    kernel.run("os.environ.pop('OPENCLAW_NB_RENDER', None)")
 
 
 def opened(reply: Reply) -> str:

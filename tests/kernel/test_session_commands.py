@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,13 +28,6 @@ async def slow(prompt):
 def loaded(kernel: Kernel) -> None:
     assert kernel.run("%unload_ext openclaw_nb").status in ("ok", "error")
     assert kernel.run(BEGIN).status == "ok"
-
-
-@pytest.fixture
-def static(kernel: Kernel) -> Iterator[None]:
-    kernel.run("os.environ['OPENCLAW_NB_RENDER'] = 'static'")
-    yield
-    kernel.run("os.environ.pop('OPENCLAW_NB_RENDER', None)")
 
 
 def say(kernel: Kernel, cell: str) -> str:
