@@ -4,8 +4,9 @@ BIN := .venv/bin
 PY := $(BIN)/python
 PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python)
 JS := $(shell find js -name node_modules -prune -o -type f -print 2>/dev/null)
-SUITES := lint types unit faults kernel nbval vitest browser
+SUITES := lint types unit faults kernel cluster nbval vitest browser test-openclaw
 WAITING := tests/faults tests/security
+SERVERS := $(addprefix tests/,cluster deploy distributed doctor metrics sharing)
 
 # What a user may have chosen for all notebooks, and ours must not show.
 CHOICES := ANTHROPIC_API_KEY GEMINI_API_KEY OPENAI_API_KEY OPENCLAW_GATEWAY_URL OPENCLAW_MODEL
@@ -17,7 +18,7 @@ unexport JUPYTER_PATH
 .PHONY: help lab demo test $(SUITES) bench soak fuzz levels clean
 
 help: ## what there is to run
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 lab: .venv/lab ## JupyterLab with the quickstart open
 	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/quickstart.ipynb
@@ -25,8 +26,8 @@ lab: .venv/lab ## JupyterLab with the quickstart open
 demo: .venv/lab ## the quickstart here in the terminal, in under three minutes
 	@$(PY) notebooks/demo.py
 
-test: .venv/test ## every suite below, and a recap
-	@MAKE="$(MAKE)" $(PY) tests/tools/suites.py lint types unit+faults kernel nbval vitest browser
+test: .venv/test ## every suite down to browser, and a recap; CI adds another with BESIDE
+	@MAKE="$(MAKE)" $(PY) tests/tools/suites.py unit+kernel+faults+lint+types+cluster+nbval+vitest browser$(BESIDE:%=+%)
 
 lint: .venv/test ## style: ruff, tsc
 	$(BIN)/ruff check .
@@ -36,14 +37,17 @@ lint: .venv/test ## style: ruff, tsc
 types: .venv/test ## types: mypy --strict
 	$(BIN)/mypy
 
-unit: .venv/test ## pytest, without kernels, browsers, faults and attacks
-	$(BIN)/pytest tests $(foreach folder,tests/kernel tests/browser $(WAITING),--ignore=$(folder))
+unit: .venv/test ## pytest, without what has a suite of its own below
+	$(BIN)/pytest tests $(foreach folder,tests/kernel tests/browser tests/conformance $(WAITING) $(SERVERS),--ignore=$(folder))
 
-faults: .venv/test ## faults and attacks, which mostly wait; make test runs them beside the others
+faults: .venv/test ## faults and attacks
 	$(BIN)/pytest $(WAITING)
 
 kernel: .venv/test ## in real kernels, of three ipykernel versions
 	$(BIN)/pytest tests/kernel
+
+cluster: .venv/test ## what a cluster is made of, with the real Redis, haproxy, nginx, Prometheus and Dask
+	$(BIN)/pytest $(SERVERS)
 
 nbval: .venv/test ## the notebooks give what they have saved
 	env $(foreach name,$(CHOICES),-u $(name)) OPENCLAW_NB_RENDER=static OPENCLAW_NB_SNAPSHOTS=$(abspath build/snapshots) $(BIN)/pytest --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg notebooks
@@ -53,6 +57,10 @@ vitest: .venv/test ## the front end's own tests
 
 browser: .venv/test ## in JupyterLab and Notebook 7, in Chromium
 	$(BIN)/pytest tests/browser
+
+test-openclaw: .venv/test ## against the real OpenClaw, which the first time is installed: 2.3 GB outside this folder
+	$(PY) -m tests.conformance.install || test -z "$$CI"
+	$(BIN)/pytest tests/conformance
 
 bench: .venv/bench ## measurements, printed and kept under build/
 	$(PY) -m tests.bench

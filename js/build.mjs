@@ -10,8 +10,9 @@ const common = { bundle: true, minify: true, format: "esm", target: "es2022", ch
 // The parser's own assertions would only tell the page's console that a text is not well-formed.
 common.pure = ["console.assert"];
 
+const sheets = ["view", "asks", "timeline", "level", "pool", "lanes", "lanes_live"];
 await mkdir(out, { recursive: true });
-await build({ ...common, entryPoints: ["view", "timeline", "level"].map((name) => `${src}/${name}.css`), outdir: out });
+await build({ ...common, entryPoints: sheets.map((name) => `${src}/${name}.css`), outdir: out });
 const sheet = async (name) => JSON.stringify((await readFile(`${out}/${name}.css`, "utf8")).trim());
 
 const widgets = (await readdir(src)).filter((name) => name.endsWith(".ts") && name !== "loader.ts");
@@ -19,11 +20,20 @@ await build({
   ...common,
   entryPoints: widgets.map((name) => `${src}/${name}`),
   outdir: out,
-  define: { __CSS__: await sheet("view"), __TIMELINE_CSS__: await sheet("timeline"), __LEVEL_CSS__: await sheet("level") },
+  define: {
+    __CSS__: await sheet("view"),
+    __ASKS_CSS__: await sheet("asks"),
+    __TIMELINE_CSS__: await sheet("timeline"),
+    __LEVEL_CSS__: await sheet("level"),
+    __POOL_CSS__: await sheet("pool"),
+    __LANES_CSS__: await sheet("lanes_live"),
+  },
 });
 
-// The loader knows the library by its content, so a page that met another version never takes the wrong one.
-const hash = createHash("sha256").update(await readFile(`${out}/stream.js`)).digest("hex").slice(0, 12);
+// The loader knows the libraries by their content, so a page that met another version never takes the wrong one.
+const sum = createHash("sha256");
+for (const name of ["stream", "lanes"]) sum.update(await readFile(`${out}/${name}.js`));
+const hash = sum.digest("hex").slice(0, 12);
 await build({
   ...common,
   entryPoints: [`${src}/loader.ts`],

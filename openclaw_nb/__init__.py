@@ -13,11 +13,13 @@ if TYPE_CHECKING:
 
     from .agent import OpenClawAgent
     from .client import OpenClawClient
+    from .config import ClusterConfig
     from .errors import (
         AuthError,
         BudgetReached,
         ConfigError,
         ConnectionLost,
+        DeadlockError,
         ModelError,
         OpenClawError,
         ProtocolError,
@@ -25,9 +27,12 @@ if TYPE_CHECKING:
         RunError,
         RunTimeout,
         SnapshotError,
+        TaskTimeout,
     )
     from .gateway import Gateway
+    from .node import offer
     from .outlook import AdaptiveCostEstimator
+    from .pool import PoolResult, PoolRun, Role, ThreadPool, role
     from .reasoning.budgets import Budget
     from .reasoning.levels import ReasoningLevel
     from .reasoning.predictor import ReasoningLevelPredictor
@@ -36,7 +41,9 @@ if TYPE_CHECKING:
     from .secret import Secret
     from .snapshots import SnapshotStore
     from .tools import Tool
+    from .widgets.lanes import LanesView
     from .widgets.level import LevelPicker
+    from .widgets.pool import PoolPicker
     from .widgets.stream import StreamView
     from .widgets.timeline import SnapshotTimeline
 
@@ -45,19 +52,26 @@ __all__ = [
     "AuthError",
     "Budget",
     "BudgetReached",
+    "ClusterConfig",
     "ConfigError",
     "ConnectionLost",
+    "DeadlockError",
     "Gateway",
+    "LanesView",
     "LevelPicker",
     "ModelError",
     "OpenClawAgent",
     "OpenClawClient",
     "OpenClawError",
+    "PoolPicker",
+    "PoolResult",
+    "PoolRun",
     "ProtocolError",
     "ReasoningLevel",
     "ReasoningLevelPredictor",
     "RequestError",
     "Result",
+    "Role",
     "Run",
     "RunError",
     "RunTimeout",
@@ -67,9 +81,13 @@ __all__ = [
     "SnapshotStore",
     "SnapshotTimeline",
     "StreamView",
+    "TaskTimeout",
+    "ThreadPool",
     "Tool",
     "__version__",
     "load_ipython_extension",
+    "offer",
+    "role",
     "unload_ipython_extension",
 ]
 
@@ -80,19 +98,26 @@ _HOMES = {
     "AuthError": "errors",
     "Budget": "reasoning.budgets",
     "BudgetReached": "errors",
+    "ClusterConfig": "config",
     "ConfigError": "errors",
     "ConnectionLost": "errors",
+    "DeadlockError": "errors",
     "Gateway": "gateway",
+    "LanesView": "widgets.lanes",
     "LevelPicker": "widgets.level",
     "ModelError": "errors",
     "OpenClawAgent": "agent",
     "OpenClawClient": "client",
     "OpenClawError": "errors",
+    "PoolPicker": "widgets.pool",
+    "PoolResult": "pool",
+    "PoolRun": "pool",
     "ProtocolError": "errors",
     "ReasoningLevel": "reasoning.levels",
     "ReasoningLevelPredictor": "reasoning.predictor",
     "RequestError": "errors",
     "Result": "run",
+    "Role": "pool",
     "Run": "run",
     "RunError": "errors",
     "RunTimeout": "errors",
@@ -102,7 +127,11 @@ _HOMES = {
     "SnapshotStore": "snapshots",
     "SnapshotTimeline": "widgets.timeline",
     "StreamView": "widgets.stream",
+    "TaskTimeout": "errors",
+    "ThreadPool": "pool",
     "Tool": "tools",
+    "offer": "node",
+    "role": "pool",
 }
 
 

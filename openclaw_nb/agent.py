@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import Context, copy_context
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 from . import seams
 from .client import OpenClawClient
 from .engine import AgentSpec
 from .errors import ConfigError
+from .events import Delta, End, RunEvent, Step
 from .front import Front
 from .models.base import Model
 from .outlook import Target
@@ -26,7 +30,11 @@ from .tools import Tool, Toolbox
 if TYPE_CHECKING:
     from .reasoning.predictor import ReasoningLevelPredictor
 
-__all__ = ["OpenClawAgent"]
+__all__ = ["OpenClawAgent", "known_agents"]
+
+EVENTS = ("end", "step", "token")
+
+_made: WeakValueDictionary[str, OpenClawAgent] = WeakValueDictionary()
 
 
 class OpenClawAgent:
@@ -41,9 +49,14 @@ class OpenClawAgent:
     ``tools`` are functions of the notebook that the model may call (see `Tool`), each call at most once: one that was
     under way when the kernel died is not repeated.
 
+    In a `ThreadPool` it is bound to one thread, where its tools run, and what it calls by `on`; unless it is not
+    ``thread_bound``.
+
     With ``snapshot`` its runs are kept on their way, every ``snapshot_interval`` seconds in which they grew and at each
     step, so that one which is cut can be resumed; how they end is always kept. A gateway elsewhere decides both itself.
     """
+
+    _listed = True
 
     def __init__(
         self,
@@ -58,12 +71,15 @@ class OpenClawAgent:
         level_thresholds: Mapping[str, int] | None = None,
         max_level: int = 4,
         predictor: ReasoningLevelPredictor | None = None,
+        thread_bound: bool = True,
         snapshot: bool = True,
         snapshot_interval: float = 5.0,
         budget: float | None = None,
     ) -> None:
         self.name = name
         self.session = "main"
+        self.thread_bound = thread_bound
+        self._handlers: defaultdict[str, list[tuple[Context, Callable[[Any], None]]]] = defaultdict(list)
         self.front = Front(
             reasoning_level, thresholds=level_thresholds, max_level=max_level, adaptive=adaptive_reasoning,
             predictor=predictor, budget=None if budget is None else Budget(budget, "agent"), target=self._target,
@@ -71,23 +87,25 @@ class OpenClawAgent:
         if not 0 < snapshot_interval < float("inf"):
             raise ConfigError(f"snapshot_interval is a number of seconds above 0, not {snapshot_interval!r}")
         self._model: str | None = model if isinstance(model, str) else None
-        self._id = name
+        self.id = name
+        """What its gateway calls it."""
         own = model is not None and not isinstance(model, str)
         spec = AgentSpec(name, None, instructions, snapshot, snapshot_interval, Toolbox(tools))
+        self.tool_names = tuple(tool.name for tool in spec.tools)
+        """Of the functions that its model may call."""
         special = own or spec != AgentSpec(name)
-        if client is None:
+        self.client: OpenClawClient = seams.local_runtime().client() if client is None else client
+        if special and not self.client.is_local:
+            raise ConfigError(f"an agent at {self.client.uri or 'a gateway elsewhere'} {_ITS_OWN}")
+        self.has_model = model is not None
+        """Whether it has a model of its own."""
+        if special or (self.client.is_local and name != "main"):
             runtime = seams.local_runtime()
-            client = runtime.client()
-            local = runtime.is_local(client)
-            if special and not local:
-                raise ConfigError(f"an agent at {client.uri} {_ITS_OWN}")
-            if special or (local and name != "main"):
-                spec = replace(spec, model=runtime.resolve(model) if model is not None else None)
-                self._id = runtime.register(spec)
-                self._model = None
-        elif special:
-            raise ConfigError(f"an agent with a client of its own {_ITS_OWN}")
-        self.client = client
+            spec = replace(spec, model=runtime.resolve(model) if model is not None else None)
+            self.id = runtime.register(spec)
+            self._model = None
+        if self._listed:
+            _made[name] = self
 
     def __repr__(self) -> str:
         return f"<OpenClawAgent {self.name!r} at {self.client.uri}, level {self.reasoning_level}>"
@@ -100,6 +118,11 @@ class OpenClawAgent:
     def reasoning_level(self) -> int | str:
         """1-4, or "auto"."""
         return self.front.level
+
+    @property
+    def model_name(self) -> str | None:
+        """What its gateway is asked for; None where it knows."""
+        return self._model
 
     @property
     def budget(self) -> Budget | None:
@@ -147,7 +170,7 @@ class OpenClawAgent:
             options |= Expected(output_type).wishes
         if images:
             options["attachments"] = [attachment(image) for image in images_of(images)]
-        asked = {"session": self.session, "model": self._model, "agent": self._id, **options}
+        asked = {"session": self.session, "model": self._model, "agent": self.id, "hear": self.hear(), **options}
         return self.front.send(self.client, query, complexity=complexity, **asked)
 
     def execute(self, task: str, use_snapshot: bool = False, **options: Any) -> Run:
@@ -157,6 +180,31 @@ class OpenClawAgent:
         in the store, beside the session, and ``resume_from(partial.snapshot)`` goes on with it.
         """
         return self.analyze(task, isolated=use_snapshot, **options)
+
+    def on(self, event: str, handler: Callable[[Any], None]) -> Callable[[Any], None]:
+        """Call ``handler`` with each "token" (its text), "step" (a `Step`) and "end" (an `End`) of the runs to come:
+        in a pool on the agent's own thread, otherwise on the one that feeds the run. What it prints goes to the cell
+        that asked, or else to the one that called this. ConfigError for another event."""
+        if event not in EVENTS:
+            raise ConfigError(f"an agent has no event {event!r}; there are {', '.join(EVENTS)}")
+        self._handlers[event].append((copy_context(), handler))
+        return handler
+
+    def hear(self, call: Callable[[Callable[[], None]], object] | None = None) -> Callable[[RunEvent], None] | None:
+        """What tells the handlers of a run to be sent, each by ``call`` where one is given; None without any."""
+        if not self._handlers:
+            return None
+
+        def heard(event: RunEvent) -> None:
+            kind = {Delta: "token", Step: "step", End: "end"}.get(type(event), "")
+            told = event.text if isinstance(event, Delta) else event
+            for context, handler in tuple(self._handlers.get(kind, ())):
+                if call is not None:
+                    call(partial(handler, told))
+                else:
+                    context.copy().run(handler, told)
+
+        return heard
 
     def is_unstable(self) -> bool:
         """Whether the errors and latencies of its client's runs are bad (see `Health`)."""
@@ -205,17 +253,22 @@ class OpenClawAgent:
             raise ConfigError(f"nothing was asked in snapshot {snapshot.id} yet, so there is nothing to go on with")
         memory.restore(self.session, snapshot, stopped=True)
         options |= {"level_reason": "resumed", "attachments": [attachment(image) for image in images]}
-        return send(message, session=self.session, agent=self._id, **options)
+        return send(message, session=self.session, agent=self.id, **options)
 
     def _memory(self) -> Memory:
         runtime = seams.local_runtime()
-        if not runtime.is_local(self.client):
+        if not self.client.is_local:
             raise ConfigError(f"the gateway at {self.client.uri} keeps its sessions itself; its snapshots are not here")
         memory: Memory = runtime.memory
         return memory
 
     def _target(self) -> Target:
-        return Target(self.client, self._id, self._model, self.session)
+        return Target(self.client, self.id, self._model, self.session)
+
+
+def known_agents() -> dict[str, OpenClawAgent]:
+    """The agents that the user has made, each the newest of its name; not those whose client was closed."""
+    return {name: agent for name, agent in _made.items() if agent.client.is_open}
 
 
 _ITS_OWN = "takes a model by name, no instructions of ours and no tools, and keeps its sessions itself"

@@ -18,8 +18,10 @@ ENOUGH = 4.0
 
 HOW_TO_RAISE = {
     "run": "--budget or budget= raises it",
+    "cluster": "limits.budget of the cluster in its configuration raises it",
     "agent": "OpenClawAgent(budget=) or agent.budget raises it",
     "notebook": "%openclaw budget USD raises it",
+    "pool": "budget= of execute, or --budget of the cell, raises it",
 }
 
 

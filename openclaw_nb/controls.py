@@ -1,4 +1,4 @@
-"""`%openclaw controls`: how deep runs think, and what each level would take, in a form that can be chosen from."""
+"""`%openclaw controls`: how deep runs think, with what each level would take, and how many agents work at once."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ __all__ = ["controls"]
 
 
 def controls(notebook: Notebook, words: list[str]) -> None:
-    """Show the levels; where there is no front end for a widget, as a table or in words."""
+    """Show the levels, and below them the pool; where there is no front end for widgets, as pictures or in words."""
     if words:
         raise ConfigError("%openclaw controls takes nothing after it")
-    from .widgets.level import LevelPicker, kept_form
+    from .widgets import level, pool
 
+    front, threads = notebook.front, notebook.runtime.pool
     if notebook.in_kernel and not notebook.static():
-        display(LevelPicker(notebook.front))  # type: ignore[no-untyped-call]
+        display(level.LevelPicker(front), pool.PoolPicker(threads))  # type: ignore[no-untyped-call]
     else:
-        display(kept_form(notebook.front, live=not static_output()), raw=True)  # type: ignore[no-untyped-call]
+        live = not static_output()
+        display(level.kept_form(front, live=live), pool.kept_form(threads, live=live), raw=True)  # type: ignore[no-untyped-call]

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from .errors import AuthError, ConfigError
 
-__all__ = ["Door", "Locked", "is_loopback"]
+__all__ = ["Door", "Locked", "check_network", "is_loopback"]
 
 GUESSES = 10
 """Wrong tokens an address may try within LOCK seconds, loopback included (OpenClaw exempted it: GHSA-5847)."""
@@ -31,6 +31,7 @@ NETWORK = 64
 
 _LOOPBACK, _OTHERS = "loopback", "others"
 _PORT = re.compile(r":[0-9]*\Z")
+_HOP = re.compile(r"\[([^\]]*)\](?::[0-9]*)?|([0-9.]+):[0-9]*|(.*)")
 _NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*", re.ASCII)
 
 
@@ -45,12 +46,18 @@ class Locked(AuthError):
 
 
 class Door:
-    """Checks connections of one gateway that is reached at ``host`` and, beyond loopback, by ``names``."""
+    """Checks connections of one gateway that is reached at ``host`` and, beyond loopback, by ``names``.
 
-    def __init__(self, tokens: Sequence[str], host: str, names: Sequence[str] = ()) -> None:
+    ``trusted_proxies`` are the balancers, as addresses or networks, that are believed where a client comes from.
+    """
+
+    def __init__(
+        self, tokens: Sequence[str], host: str, names: Sequence[str] = (), trusted_proxies: Sequence[str] = ()
+    ) -> None:
         self._names = {"localhost", "127.0.0.1", "[::1]", f"[{host}]" if ":" in host else host.lower()}
         self._names.update(_read_name(name) for name in names)
         self._any_address = not is_loopback(host)
+        self._trusted = tuple(_read_network(one) for one in trusted_proxies)
         self._guesses: dict[str, deque[float]] = {}
         self._secret = secrets.token_bytes(32)
         self._keys: frozenset[bytes] = frozenset()
@@ -82,6 +89,19 @@ class Door:
         if not target.startswith(b"/") or target.startswith(b"//"):  # it would count more than Host (RFC 9112, 3.2.2)
             return "the request's target is no path"
         return None
+
+    def came_from(self, peer: str, forwarded: Sequence[str]) -> str:
+        """The address of who connected: ``peer``, unless that is trusted, which says it in X-Forwarded-For.
+
+        ``forwarded`` are these headers. Each hop adds an address at the end, and anybody may write what is before it.
+        """
+        address = peer
+        for hop in reversed(",".join(forwarded).split(",")):
+            known, said = _read_address(address), _read_hop(hop)
+            if said is None or known is None or not any(known in network for network in self._trusted):
+                break
+            address = str(said)
+        return address
 
     def admits(self, token: str | None, address: str, now: float) -> bytes | None:
         """The key of ``token`` if it is valid, or None; ``now`` in monotonic seconds.
@@ -122,14 +142,38 @@ def _recent(guesses: deque[float], now: float) -> deque[float]:
     return guesses
 
 
+def _read_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """An address in its one spelling, IPv4 mapped into IPv6 as IPv4; None for what is none."""
+    try:
+        ip = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    return ip.ipv4_mapped or ip if isinstance(ip, ipaddress.IPv6Address) else ip
+
+
+def _read_hop(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """An address as X-Forwarded-For has it, where some balancers add the port."""
+    found = _HOP.fullmatch(text.strip())
+    return _read_address(found[1] or found[2] or found[3] or "") if found else None
+
+
+def _read_network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    """A network in its one spelling, as `_read_address` has addresses; ConfigError as for `check_network`."""
+    try:
+        network = ipaddress.ip_network(text)
+        if isinstance(network, ipaddress.IPv6Network) and (mapped := network.network_address.ipv4_mapped):
+            network = ipaddress.ip_network((mapped, network.prefixlen - 96))
+    except ValueError:
+        raise ConfigError(f"{text!r} is no address of a balancer, nor a network such as 10.0.0.0/24") from None
+    if not network.prefixlen:
+        raise ConfigError(f"{text} is everybody; name the balancers, which alone are believed where a client is")
+    return network
+
+
 def _canonical(address: str) -> str:
     """One spelling for who is counted as one: IPv4 mapped into IPv6, all of loopback, a network of IPv6."""
-    try:
-        ip = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
+    if (ip := _read_address(address)) is None:
         return address
-    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped:
-        ip = ip.ipv4_mapped
     if ip.is_loopback:
         return _LOOPBACK
     return str(ip) if ip.version == 4 else str(ipaddress.ip_network((ip, NETWORK), strict=False))
@@ -148,6 +192,12 @@ def _read_name(name: str) -> str:
     if not _NAME.fullmatch(lower):
         raise ConfigError(f"{name!r} is no name of a host; write it as gateway.example.org, without scheme and port")
     return lower
+
+
+def check_network(text: str) -> str:
+    """The address of a balancer, or the network it is in; ConfigError for what is neither, and for everybody."""
+    _read_network(text)
+    return text
 
 
 def is_loopback(host: str) -> bool:

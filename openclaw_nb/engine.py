@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from .answers.answering import Answering, weight
+from .answers.deliberation import Beside, at_once
+from .answers.progress import Answers
 from .errors import BudgetReached, ModelError, OpenClawError, RequestError, SnapshotError
 from .events import Usage
 from .ledger import is_whole, without_tools
@@ -24,16 +26,16 @@ from .redaction import redact
 from .sessions.forks import Fork, Task
 from .sessions.memory import Memory
 from .snapshots import SnapshotStore
-from .tools import Toolbox
+from .tools import Place, Toolbox
 
 __all__ = ["AgentSpec", "Engine", "Outcome", "Turn"]
 
 NO_TOOLS = Toolbox()
 
-EXCHANGE = {"role", "content", "calls", "key", "name"}
+EXCHANGE = ("role", "content", "calls", "key", "name")
 """What a model is told of a message in which tools were asked, or answer."""
 
-SAID = {"role", "content", "images"}
+SAID = ("role", "content", "images")
 """What a model is told of any other."""
 
 NO_END = {"stopped", "failed", "calls", "key", "part"}
@@ -111,6 +113,11 @@ class Engine:
         self.default = default
         self._resolve = resolve
         self._agents: dict[str, AgentSpec] = {"main": AgentSpec()}
+        self.places: dict[str, Place] = {}
+        """Where the tools of a run are to be run, by its id."""
+        self.elsewhere: dict[str, Callable[..., Answers]] = {}
+        """What is to answer a run in the place of `Answering`, by its id."""
+        self.beside: Beside = at_once
 
     def register(self, spec: AgentSpec) -> str:
         """Serve this agent; returns the id that turns name it by, its name where that is still free."""
@@ -120,6 +127,23 @@ class Engine:
             id = f"{spec.name}-{count}"
         self._agents[id] = spec
         return id
+
+    @property
+    def agents(self) -> tuple[str, ...]:
+        """The ids of the agents that are served, the main one first."""
+        return tuple(self._agents)
+
+    def check_agent(self, id: str) -> None:
+        """ModelError where a turn that names this agent could not be run."""
+        self._spec(id)
+
+    def has_tools(self, id: str) -> bool:
+        """Whether an agent that is served here has tools."""
+        return id in self._agents and bool(self._agents[id].tools)
+
+    def check_model(self, name: str) -> None:
+        """ModelError or ConfigError where a turn that names this model could not be run."""
+        self._model(name, self._agents["main"])
 
     def keep_every(self, seconds: float) -> None:
         """How often the runs of the agent that needs no registration are kept."""
@@ -154,7 +178,9 @@ class Engine:
                 messages, spec.instructions, turn.depth, spec.tools.definitions, again=turn.retry, output=turn.output
             )
             fork.meter = await _meter(model, request, turn, fork)
-            answering = Answering(model, request, spec.tools, fork, lambda: _depth(turn, fork), fork.meter)
+            tools = spec.tools.at(self.places.get(turn.run_id))
+            answers: Callable[..., Answers] = self.elsewhere.get(turn.run_id, Answering)
+            answering = answers(model, request, tools, fork, lambda: _depth(turn, fork), fork.meter, self.beside)
             ended = ""
             thinking = False
             note = ""
@@ -175,7 +201,8 @@ class Engine:
                         elif isinstance(event, ThinkingDelta):
                             thinking = True
                         yield event
-                await asyncio.sleep(0)  # the text leaves before the store is written
+                if not self.memory.store.in_memory:
+                    await asyncio.sleep(0)  # the text leaves before the store is written
             except (asyncio.CancelledError, GeneratorExit) as stop:
                 if isinstance(stop, asyncio.CancelledError) and not _is_cancelled():
                     ended = "failed"
@@ -189,7 +216,8 @@ class Engine:
                 ended = "failed"
                 if isinstance(error, OpenClawError):
                     raise
-                raise ModelError(f"the model {model.name} failed: {type(error).__name__}: {error}") from error
+                words = redact(f"{type(error).__name__}: {error}")
+                raise ModelError(f"the model {model.name} failed: {words}") from error
             finally:
                 turn.outcome.note = note or answering.note
                 await _count(turn.outcome, answering.usage, fork.meter)
@@ -237,6 +265,8 @@ class Engine:
     def _model(self, name: str | None, spec: AgentSpec) -> Model:
         if name is None:
             return spec.model or self.default
+        if self._resolve is None and name == self.default.name:
+            return self.default
         if self._resolve is None:
             raise ModelError(f"this gateway serves {self.default.name}; it takes no other model", code="NO_MODEL")
         return self._resolve(name)
@@ -292,9 +322,9 @@ def _told(messages: list[dict[str, Any]], *, tools: bool = False) -> tuple[Messa
             told[-1] = {"role": "assistant", "content": told[-1]["content"] + m["content"]}
         elif "calls" in m or m["role"] == "tool":
             exchanges = True
-            told.append(cast("Message", {key: m[key] for key in m.keys() & EXCHANGE}))
+            told.append(cast("Message", {key: m[key] for key in EXCHANGE if key in m}))
         else:
-            told.append(cast("Message", {key: m[key] for key in m.keys() & SAID}))
+            told.append(cast("Message", {key: m[key] for key in SAID if key in m}))
     return tuple(told) if not exchanges or (tools and is_whole(told)) else without_tools(told)
 
 

@@ -8,14 +8,17 @@ OpenClawError
 ├── RequestError          the gateway refused one request; the connection is fine
 ├── RunError              a run failed; ``partial`` holds what came before
 │   ├── BudgetReached     the money that was set aside is spent
+│   ├── DeadlockError     it would wait for itself
 │   ├── ModelError        the model, or the way to it, failed
 │   └── RunTimeout        the run's time limit was reached (also a TimeoutError)
+│       └── TaskTimeout   an agent of a pool was given up; ``stack`` is where it was
 └── SnapshotError         a snapshot cannot be written, found or trusted
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,6 +29,7 @@ __all__ = [
     "BudgetReached",
     "ConfigError",
     "ConnectionLost",
+    "DeadlockError",
     "ModelError",
     "OpenClawError",
     "ProtocolError",
@@ -33,7 +37,9 @@ __all__ = [
     "RunError",
     "RunTimeout",
     "SnapshotError",
+    "TaskTimeout",
     "is_retryable",
+    "nearest",
     "one_line",
 ]
 
@@ -63,14 +69,21 @@ class ConfigError(OpenClawError, ValueError):
 
 
 class ConnectionLost(OpenClawError, ConnectionError):
-    """No link. ``retry_after`` is how many seconds the gateway asked to be left alone for."""
+    """No link. ``retry_after`` is how many seconds the gateway asked to be left alone for, as a starting one does."""
 
     code = "STREAM_DISCONNECTED"
     retry_after = 0.0
+    is_starting = False
 
 
 class AuthError(OpenClawError):
+    """Not let in. ``details`` are what the gateway says of it beside its sentence, such as a pairing's requestId."""
+
     code = "UNAUTHORIZED"
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message, code=code)
+        self.details: dict[str, str] = {}
 
 
 class ProtocolError(OpenClawError):
@@ -104,8 +117,20 @@ class BudgetReached(RunError):
     code = "BUDGET"
 
 
+class DeadlockError(RunError):
+    """Work that would wait for itself; the sentence names who waits for whom."""
+
+    code = "DEADLOCK"
+
+
 class RunTimeout(RunError, TimeoutError):
     code = "TIMEOUT"
+
+
+class TaskTimeout(RunTimeout):
+    """An agent of a pool reached its time limit; ``stack`` is where its tool was, "" where none was at work."""
+
+    stack = ""
 
 
 class SnapshotError(OpenClawError):
@@ -116,6 +141,14 @@ def one_line(words: object, longest: int = 300) -> str:
     """Somebody else's words as an error may say them: one line of ``longest`` characters, without controls."""
     line = _UNSHOWN.sub(" ", str(words)[: 2 * longest]).strip()
     return line if len(line) <= longest else line[: longest - 1] + "…"
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """ "; did you mean …?" for a word that is almost a known one, or nothing."""
+    from difflib import get_close_matches  # where a word was right it is not needed
+
+    near = get_close_matches(word, [*known], 1, 0.5)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 PASSING = frozenset({"GATEWAY_STOPPED", "MODEL_UNAVAILABLE", ConnectionLost.code})

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from .errors import RunError
 
-__all__ = ["Delta", "End", "Level", "RunEvent", "State", "Status", "Step", "Usage"]
+__all__ = ["Approval", "Delta", "End", "Level", "RunEvent", "State", "Status", "Step", "Usage"]
 
 
 class Status(StrEnum):
@@ -92,11 +92,29 @@ class End:
 
 
 @dataclass(frozen=True, slots=True)
+class Approval:
+    """Something that is done only if a person allows it: ``title`` says what kind, ``command`` what exactly.
+
+    ``expires`` is seconds from when it was asked. It is told again when it is settled, with the ``decision``:
+    "allow-once", "deny" or "expired", and ``by`` whom where it was not decided here.
+    """
+
+    id: str
+    title: str
+    command: str
+    details: str = ""
+    expires: float | None = None
+    decision: str | None = None
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Level:
     """From its next step on the run goes on at another level."""
 
     level: int
     reason: str = ""
+    by_hand: bool = False
 
 
-RunEvent = Delta | Step | State | Level | End
+RunEvent = Delta | Step | State | Level | Approval | End

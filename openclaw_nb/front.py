@@ -119,13 +119,17 @@ class Front:
         complexity: str | None = None,
         session: str = "main",
         allowance: Allowance | None = None,
+        highest: int = 4,
     ) -> Decision:
-        """The level that a run would get. ``level`` and ``complexity`` are those of this call; None leaves it to us."""
+        """The level that a run would get. ``level`` and ``complexity`` are those of this call; None leaves it to us.
+
+        ``highest`` is what the client that it goes to allows.
+        """
         wanted = self.level if level is None else level
         auto = self.adaptive and complexity is None and read_level(wanted) is None
         return decide(
             level=wanted, complexity=complexity if self.adaptive else None, thresholds=self.thresholds,
-            max_level=self.max_level, prediction=self.predictor.look(prompt) if auto else None,
+            max_level=min(self.max_level, highest), prediction=self.predictor.look(prompt) if auto else None,
             before=self._decisions.get(session), affordable=allowance.affordable if allowance else 4,
             budget=allowance.words if allowance else "",
         )  # fmt: skip
@@ -140,8 +144,9 @@ class Front:
         if target is not None and (budgets := self._budgets(target.client, None)):
             with suppress(BudgetReached):
                 allowance = Allowance(outlook, budgets)
-        session = target.session if target else "main"
-        return Preview(self.decide(prompt, level="auto", session=session, allowance=allowance), outlook.estimates)
+        session, highest = (target.session, target.client.max_level) if target else ("main", 4)
+        decision = self.decide(prompt, level="auto", session=session, allowance=allowance, highest=highest)
+        return Preview(decision, outlook.estimates)
 
     # -- runs ------------------------------------------------------------------------------------
 
@@ -159,18 +164,20 @@ class Front:
         level: int | str | None = None,
         complexity: str | None = None,
         session: str = "main",
-        budget: float | None = None,
+        budget: float | Budget | None = None,
         **options: Any,
     ) -> Run:
         """Send a message at the level that `decide` gives; the options are those of `OpenClawClient.send`.
 
-        ``budget`` in USD limits this run. BudgetReached where too little is left to ask at all, ConfigError where the
-        price is not known.
+        ``budget`` in USD limits this run, a Budget all that share it. BudgetReached where too little is left to ask at
+        all, ConfigError where the price is not known.
         """
         options["session"] = session
         self._learn(prompt, level)
         allowance = self._allow(client, prompt, budget, options)
-        decision = self.decide(prompt, level=level, complexity=complexity, session=session, allowance=allowance)
+        decision = self.decide(
+            prompt, level=level, complexity=complexity, session=session, allowance=allowance, highest=client.max_level
+        )
         run = _sent(client, prompt, allowance, decision.level, {**degrade(decision, client), **options})
         self._follow(run, decision)
         return run
@@ -181,7 +188,7 @@ class Front:
         prompt: str,
         *,
         level: int,
-        budget: float | None = None,
+        budget: float | Budget | None = None,
         spent: float = 0.0,
         **options: Any,
     ) -> Run:
@@ -205,7 +212,7 @@ class Front:
         self,
         client: OpenClawClient,
         prompt: str,
-        budget: float | None,
+        budget: float | Budget | None,
         options: Mapping[str, Any],
         again: tuple[str, float] | None = None,
     ) -> Allowance | None:
@@ -215,9 +222,9 @@ class Front:
         where = {name: options[name] for name in ("agent", "model", "session") if name in options}
         return Allowance(Outlook(prompt, Target(client, **where)), budgets, again)
 
-    def _budgets(self, client: OpenClawClient, budget: float | None) -> list[Budget]:
-        own = None if budget is None else Budget(budget)
-        return [limit for limit in (own, self.budget, client.spending.budget) if limit is not None]
+    def _budgets(self, client: OpenClawClient, budget: float | Budget | None) -> list[Budget]:
+        own = Budget(budget) if isinstance(budget, int | float) else budget
+        return [limit for limit in (own, self.budget, client.budget, client.spending.budget) if limit is not None]
 
     def _follow(self, run: Run, decision: Decision) -> None:
         """It was sent: it is the one to which the next is compared, and at work until its end."""
@@ -233,7 +240,7 @@ class Front:
         changed: list[int] = []
 
         def ended(event: object) -> None:
-            if isinstance(event, Level):
+            if isinstance(event, Level) and event.by_hand:
                 changed.append(event.level)
             if isinstance(event, End):
                 over()

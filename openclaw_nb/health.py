@@ -76,6 +76,10 @@ class Health:
     def __repr__(self) -> str:
         return f"<Health {'unstable: ' + self.why if self.why else 'calm'}>"
 
+    def errors(self, now: float) -> int:
+        """How many errors came within WINDOW, since it was called calm the last time."""
+        return sum(now - moment < WINDOW for moment in self._errors)
+
     def failed(self, now: float) -> None:
         """A run ended badly, or a link was cut."""
         self.unstable(now)  # it may have been quiet for long before it

@@ -17,12 +17,12 @@ from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMa
 from IPython.core.magic import no_var_expand
 
 from . import options
-from .run import Result, Run
+from .waiting import Waker
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from .notebook import Notebook
+    from .notebook import Notebook, Outcome, Work
 
 __all__ = ["OpenClawMagics", "load", "unload"]
 
@@ -37,8 +37,11 @@ _AWAITED = re.compile(
 _LINE = re.compile(r"\s*(%%?openclaw\s.*?)([^\s=]*)", re.DOTALL)
 """A line of ours up to the cursor: all before the word that is being typed, and that word."""
 
+_SHOWN = [("run", "Run"), ("run", "Result"), ("pool.work", "PoolRun"), ("pool.work", "PoolResult")]
+"""What cells show in our way, by module and name: nothing is imported for it."""
+
 IDLE = 0.05
-"""Seconds after loading at which the rest is imported."""
+"""Seconds after the cell that loads it at which the rest is imported."""
 
 
 class OpenClawMagics:
@@ -47,8 +50,10 @@ class OpenClawMagics:
     def __init__(self, shell: InteractiveShell) -> None:
         self.shell = shell
         self._depth = 0
-        self._just_shown: Run | Result | None = None
+        self._waker = Waker()
+        self._just_shown: Work | Outcome | None = None
         self._warming = threading.Timer(IDLE, self._warm)
+        self._warm_yet = False
 
     @cached_property
     def notebook(self) -> Notebook:
@@ -62,6 +67,7 @@ class OpenClawMagics:
         return hasattr(self.shell, "kernel")
 
     def _warm(self) -> None:
+        self._warm_yet = True
         from . import commands, render  # noqa: F401 - imported for its time
         from .models import offline  # noqa: F401
         from .widgets import library, stream  # noqa: F401
@@ -112,9 +118,9 @@ class OpenClawMagics:
         await self.notebook.wait_async(run)
         return self._taken_up(run)
 
-    def _taken_up(self, run: Run) -> Run | Result:
+    def _taken_up(self, run: Work) -> Work | Outcome:
         """What came of a run that had been cut."""
-        from .session_commands import say_gone_on
+        from .commands.sessions import say_gone_on
 
         value = self.notebook.finish(run, options.CellOptions())
         say_gone_on(value)
@@ -132,12 +138,27 @@ class OpenClawMagics:
         return lines
 
     def enter_cell(self, *_: Any) -> None:
+        if self._depth == 0:
+            self._let_be()
+            self._waker.start()
         self._depth += 1
 
     def leave_cell(self, *_: Any) -> None:
         self._depth = max(0, self._depth - 1)
         if self._depth == 0:
+            self._waker.stop()
             self._just_shown = None
+            if not self._warm_yet:
+                self._warming = threading.Timer(IDLE, self._warm)
+                self._warming.daemon = True
+                self._warming.start()
+
+    def _let_be(self) -> None:
+        """Import nothing beside a cell: of two threads that import a package and a part of it, one may fail, as Python
+        sees each wait for the other."""
+        self._warming.cancel()
+        if self._warming.is_alive():
+            self._warming.join()
 
     @context_matcher()  # type: ignore[untyped-decorator]
     def complete(self, context: CompletionContext) -> SimpleMatcherResult:
@@ -151,32 +172,31 @@ class OpenClawMagics:
         fitting = [SimpleCompletion(word, type="magic") for word in known if word.startswith(line[2])]
         return {"completions": fitting, "matched_fragment": line[2], "suppress": True, "ordered": True}
 
-    def _shown(self, value: Run | Result) -> Run | Result:
+    def _shown(self, value: Work | Outcome) -> Work | Outcome:
         """``value``, remembered as what the current cell has shown by itself."""
         self._just_shown = value
         return value
 
-    def show_value(self, value: Run | Result) -> None:
+    def show_value(self, value: Work | Outcome) -> None:
         """Show a cell's last value, unless it is what its own cell has just shown."""
         shown, self._just_shown = self._just_shown, None
         if value is shown:
             return
-        if isinstance(value, Result):
+        if isinstance(value, str):
             raise NotImplementedError  # IPython goes on to its other representations
         self.notebook.show_again(value)
 
     def load(self) -> None:
         shell: Any = self.shell  # its hooks are typed too narrowly, or not at all
-        self._warming.daemon = True
-        self._warming.start()
         shell.register_magic_function(self.cell, "cell", "openclaw")
         shell.register_magic_function(self.line, "line", "openclaw")
         shell.input_transformers_post.append(self.transform)
         shell.events.register("pre_run_cell", self.enter_cell)
         shell.events.register("post_run_cell", self.leave_cell)
         shell.Completer.custom_matchers.append(self.complete)
-        for kind in (Run, Result):
-            shell.display_formatter.ipython_display_formatter.for_type(kind, self.show_value)
+        show = shell.display_formatter.ipython_display_formatter
+        for module, name in _SHOWN:
+            show.for_type_by_name(f"{__package__}.{module}", name, self.show_value)
 
     def unload(self) -> None:
         shell: Any = self.shell
@@ -186,10 +206,10 @@ class OpenClawMagics:
         shell.events.unregister("pre_run_cell", self.enter_cell)
         shell.events.unregister("post_run_cell", self.leave_cell)
         shell.Completer.custom_matchers.remove(self.complete)
-        for shown in (Run, Result):
-            shell.display_formatter.ipython_display_formatter.pop(shown, None)
-        self._warming.cancel()
-        self._warming.join()
+        for module, name in _SHOWN:
+            shell.display_formatter.ipython_display_formatter.pop(f"{__package__}.{module}.{name}", None)
+        self._waker.stop()
+        self._let_be()
         self.notebook.close()
         from .widgets.library import close_library
 

@@ -7,8 +7,7 @@ import keyword
 from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any
 
-from .errors import ConfigError, SnapshotError
-from .options import nearest
+from .errors import ConfigError, SnapshotError, nearest
 from .snapshots.variables import pack, unpack
 from .wording import in_words, variable
 

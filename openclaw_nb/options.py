@@ -6,24 +6,41 @@ import keyword
 import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 from .config import AgentURI
-from .errors import ConfigError
+from .errors import ConfigError, nearest
 from .reasoning.levels import DEFAULT_THRESHOLDS, read_level
 
-__all__ = ["LIMITS", "OPTIONS", "CellOptions", "Option", "nearest", "parse", "positive", "read", "split", "title"]
+__all__ = [
+    "LIMITS",
+    "OPTIONS",
+    "CellOptions",
+    "Option",
+    "parse",
+    "positive",
+    "read",
+    "split",
+    "title",
+    "whole",
+]
 
 LONGEST_NAME = 100
 """Characters of the name of a session or a snapshot."""
+
+LONGEST_KEY = 512
+"""Characters of the whole key of a session at a real gateway (`chat.send.sessionKey` of 2026.9.6)."""
+
+MOST = 1_000
+"""Agents that may work at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class CellOptions:
     """What one `%%openclaw` line asks for; None where it leaves the choice to the notebook.
 
-    ``vars`` are the variables to keep, ``base`` the snapshot or session to begin from, ``output`` names a type.
+    ``agents`` are the names of several, of which ``pool`` work at once; ``vars`` are the variables to keep, ``attach``
+    the variables and files that go along, ``base`` the snapshot or session to begin from, ``output`` names a type.
     """
 
     level: int | str | None = None
@@ -40,6 +57,10 @@ class CellOptions:
     base: str | None = None
     output: str = ""
     busy: str | None = None
+    agents: tuple[str, ...] = ()
+    mode: str | None = None
+    pool: int | None = None
+    attach: tuple[str, ...] = ()
 
 
 def _level(text: str) -> int | str:
@@ -72,15 +93,44 @@ def _variables(text: str) -> tuple[str, ...]:
 
 def title(text: str, what: str = "session") -> str:
     """A name that people give: of a session, a snapshot or a branch; ConfigError for one that cannot be shown."""
-    if not text.isprintable() or not text.strip() or len(text) > LONGEST_NAME:
-        raise ConfigError(f"a {what}'s name has 1 to {LONGEST_NAME} printable characters")
+    longest = LONGEST_KEY if text.startswith("agent:") else LONGEST_NAME
+    if not text.isprintable() or not text.strip() or len(text) > longest:
+        raise ConfigError(f"a {what}'s name has 1 to {longest} printable characters")
     return text
+
+
+def _files(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    if not all(names):
+        raise ConfigError("files and variables stand between commas, as in plan.pdf,sales")
+    return names
 
 
 def _busy(text: str) -> str:
     if text not in ("wait", "branch"):
         raise ConfigError(f"{text!r} is neither wait nor branch")
     return text
+
+
+def _agents(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(","))
+    if bad := [name for name in names if not name or not name.isprintable() or ":" in name]:
+        raise ConfigError(f"{bad[0]!r} is no agent's name; write them without spaces, as in coder,tester,reviewer")
+    return names
+
+
+def _mode(text: str) -> str:
+    if text not in ("parallel", "pipeline"):
+        raise ConfigError(f"{text!r} is neither parallel nor pipeline")
+    return text
+
+
+def whole(text: str) -> int:
+    """A whole number from 1 to MOST; ConfigError for anything else."""
+    value = int(text[:9]) if text.isascii() and text.isdigit() else 0
+    if not 1 <= value <= MOST:
+        raise ConfigError(f"{text!r} is not a whole number from 1 to {MOST:,}")
+    return value
 
 
 def positive(text: str) -> float:
@@ -117,9 +167,10 @@ OPTIONS: Mapping[str, Option] = {
         Option("--complexity", _tag, "TAG", "how hard it is, in place of a level: simple, complex or complex_task",
                tuple(DEFAULT_THRESHOLDS)),
         Option("--model", str, "M", "a model's name, or an async generator function of this notebook"),
-        Option("--to", _address, "URI", "where the run goes: agent://local, ws://127.0.0.1:PORT or wss://HOST",
+        Option("--to", _address, "URI", "where the run goes: agent://local, agent://CLUSTER, ws://127.0.0.1:PORT or wss://HOST",
                ("agent://local",)),
         Option("--session", title, "S", "the conversation it belongs to; main if left out"),
+        Option("--attach", _files, "A,B", "what goes along: files or variables, a picture, table, text or PDF"),
         Option("--from", title, "SNAPSHOT", "begin it, or else a new one, at a snapshot or where another stands",
                field="base"),
         Option("--busy", _busy, "wait|branch", "while a run is at work in it: wait, or work beside it as with --bg",
@@ -128,6 +179,10 @@ OPTIONS: Mapping[str, Option] = {
         Option("--into", _variable, "VAR", "a variable for the answer, which is a str with facts"),
         Option("--as", str, "TYPE", "a class of this notebook, or list[City] and the like: what the answer's value is",
                field="output"),
+        Option("--agents", _agents, "A,B", "several agents side by side: coder, tester, reviewer, or your own"),
+        Option("--mode", _mode, "parallel|pipeline", "all at once, or each with what those before it made",
+               ("parallel", "pipeline")),
+        Option("--pool", whole, "N", "how many of them work at once; the others wait"),
         Option("--budget", positive, "USD", "what it may cost: the level is lowered to it, and it stops there"),
         Option("--timeout", positive, "S", "stop after this many seconds"),
         Option("--bg", None, "", "return at once; the answer streams on while other cells run"),
@@ -145,12 +200,6 @@ LIMITS: Mapping[str, Option] = {
     )
 }
 """What `%openclaw keep` takes besides a place."""
-
-
-def nearest(word: str, known: Mapping[str, Any]) -> str:
-    """ "; did you mean …?" for a word that is almost a known one, or nothing."""
-    near = get_close_matches(word, known, 1, 0.5)
-    return f"; did you mean {near[0]}?" if near else ""
 
 
 def split(line: str) -> list[str]:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from . import seams
 from .client import OpenClawClient
-from .config import AgentURI
 from .reasoning.costs import Tariff, count_tokens, is_free, is_priced, tariff_of
 from .reasoning.estimates import CostEstimate, Experience, Query, estimate
 from .reasoning.levels import Decision, ReasoningLevel, read_level
@@ -52,7 +51,7 @@ class Outlook:
         """Whether the model is one whose price is looked up here; a gateway knows what its own costs."""
         self._spending = Spending() if target is None else target.client.spending
         name, before = "", 0
-        if target is not None and AgentURI.parse(target.client.uri).url is None:
+        if target is not None and target.client.is_local:
             model, said, told = seams.local_runtime().outlook(target.agent, target.model, target.session)
             self.tariff, name, before = tariff_of(model), model.name, said + told
             self._spending.tell(target.client.uri, target.agent, told)

@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -149,7 +149,7 @@ def _forms(value: str) -> dict[str, None]:
 def _redact(value: Any, known: _Known, depth: int) -> Any:
     if isinstance(value, str):
         return _clean(value, known)
-    if depth > _DEEPEST:
+    if value is None or isinstance(value, (int, float)) or depth > _DEEPEST:
         return value
     if isinstance(value, dict):
         pairs = [_pair(key, item, known, depth + 1) for key, item in value.items()]
@@ -165,14 +165,23 @@ def _redact(value: Any, known: _Known, depth: int) -> Any:
 def _pair(key: Any, item: Any, known: _Known, depth: int) -> tuple[Any, Any]:
     """One item of a dict, which may be a header by its key: there the whole text is a secret."""
     clean = _redact(item, known, depth)
-    if isinstance(key, str) and isinstance(item, str) and len(item) >= SHORTEST and clean is item:
-        folded = key.lower()
-        if any(sign in folded for sign in _SIGNS) and _FIELDS.fullmatch(key) and not _REFERENCE.fullmatch(item):
-            clean = UNNAMED
-    return _redact(key, known, depth), clean
+    if not isinstance(key, str):
+        return _redact(key, known, depth), clean
+    if clean is item and isinstance(item, str) and len(item) >= SHORTEST:
+        clean = UNNAMED if _is_field(key) and not _REFERENCE.fullmatch(item) else item
+    return _clean(key, known), clean
+
+
+@lru_cache(maxsize=1024)
+def _is_field(key: str) -> bool:
+    """Whether a key says that its value is a secret; most keys are the same few."""
+    folded = key.lower()
+    return any(sign in folded for sign in _SIGNS) and _FIELDS.fullmatch(key) is not None
 
 
 def _clean(text: str, known: _Known) -> str:
+    if len(text) < SHORTEST and "@" not in text:  # neither a secret nor a part that counts as one
+        return text
     for form in known.forms:
         if form in text:
             text = known.pattern.sub(lambda found: known.references[found[0]], text)

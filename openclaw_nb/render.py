@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from .approval_words import STEP, WAITS, one_line, visible
 from .errors import RunError
 from .outputs.answers import pretty
 from .prompts import fence_for
@@ -23,14 +24,19 @@ if TYPE_CHECKING:
     from .events import Step
     from .run import Result, Run
 
-__all__ = ["Footer", "bundle", "clean", "counted", "dollars", "footer", "markdown", "plain", "static_output"]
+__all__ = [
+    "BETWEEN", "SEPARATOR", "Facts", "Footer", "Forms", "Tone", "approved", "as_code", "bundle", "clean", "counted",
+    "dollars", "facts_of", "foot", "footer", "forms", "markdown", "page", "plain", "single_line", "static_output",
+    "step_by_step", "timed",
+]  # fmt: skip
 
 Tone = Literal["ok", "stop", "bad", "warn", ""]
 
-_CSS = Path(__file__).with_name("static") / "view.css"
-_SEPARATOR = " · "
+_STATIC = Path(__file__).with_name("static")
+SEPARATOR = " · "
 _MAX_WORDS = 400
 _MAX_LINE = 100  # characters of a step, as in the live view
+_CODE = ("tool:", STEP)  # what the keys of steps begin with whose text is a command or what it wrote, as in steps.ts
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +49,7 @@ class Footer:
     end: str = ""
 
     def __str__(self) -> str:
-        return _SEPARATOR.join(filter(None, (self.state, *self.parts, self.end)))
+        return SEPARATOR.join(filter(None, (self.state, *self.parts, self.end)))
 
 
 def bundle(run: Run | Result, *, live: bool = True, into: str = "") -> dict[str, str]:
@@ -52,22 +58,58 @@ def bundle(run: Run | Result, *, live: bool = True, into: str = "") -> dict[str,
     ``into`` is the variable that keeps the answer. With ``live=False`` nothing in it depends on the clock, so that
     the same answer gives the same bytes.
     """
-    from .markup import parse, to_html
-    from .remarkdown import escape_text, to_markdown
+    from .remarkdown import escape_text
 
-    facts = _facts(run)
+    facts = facts_of(run)
     line = footer(run, live=live, into=into)
-    text = pretty(facts.text) if facts.json else facts.text
-    tokens = parse(_shown(_as_code(text) if facts.json and text.strip() else text))
-    answer = to_html(tokens) if text.strip() else ""
-    body = to_markdown(tokens)
+    answer = forms(facts)
+    body = answer.markdown
+    asked = _asked(run)
+    said = [*approved(facts), *map(str, asked)]
     if facts.status != "done":  # an answer that is not whole must say so in every form
-        body = f"{body}\n\n{escape_text(str(line).replace('`', ''))}".lstrip("\n")
+        said.append(str(line).replace("`", ""))
+    if said:
+        body = "\n\n".join([body, *map(escape_text, said)]).lstrip("\n")
     return {
-        "text/html": _page(facts, answer, line, live),
+        "text/html": page(facts.status, [step_by_step(facts, live=live), answer.html, *map(foot, [*asked, line])]),
         "text/markdown": body,
-        "text/plain": f"{plain(text)}\n\n{line}".lstrip("\n"),
+        "text/plain": "\n".join([answer.plain, "", *approved(facts), *map(str, [*asked, line])]).lstrip("\n"),
     }
+
+
+def _asked(run: Run | Result) -> list[Footer]:
+    """What still waits for a person though its run has ended, as some gateways let it; with the way to decide."""
+    if isinstance(run, str) or not run.done():
+        return []
+    return [
+        Footer(WAITS, "warn", (single_line(f"{one.title}: {one_line(one.command)}"),), f"%openclaw allow {one.id[:8]}")
+        for one in run.approvals.pending
+    ]
+
+
+def approved(facts: Facts) -> list[str]:
+    """What a person was asked on the way, a line for each: "allowed once: make test"."""
+    return [f"{step.title}: {single_line(step.text)}" for step in facts.steps if step.key.startswith(STEP)]
+
+
+@dataclass(frozen=True, slots=True)
+class Forms:
+    """An answer as HTML, "" where there is none, as Markdown, and as plain text."""
+
+    html: str
+    markdown: str
+    plain: str
+
+
+def forms(facts: Facts) -> Forms:
+    """The answer itself, without what is known about it; harmless in each form."""
+    from .markup import parse, to_html
+    from .remarkdown import to_markdown
+
+    text = pretty(facts.text) if facts.json else facts.text
+    tokens = parse(_shown(as_code(text, "json") if facts.json and text.strip() else text))
+    html = f'<div class="ocnb-answer">{to_html(tokens)}</div>' if text.strip() else ""
+    return Forms(html, to_markdown(tokens), plain(text))
 
 
 def static_output() -> bool:
@@ -115,8 +157,8 @@ def _shown(text: str) -> str:
     return plain(text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
-def _words(text: str) -> str:
-    """One line for people out of any text."""
+def single_line(text: str) -> str:
+    """One line for people out of any text, safe for a terminal."""
     line = " ".join(plain(text).split())
     return line if len(line) <= _MAX_WORDS else line[: _MAX_WORDS - 1] + "…"
 
@@ -125,42 +167,45 @@ def _words(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Facts:
-    text: str
-    status: str
-    words: str
-    level: int | None
-    reason: str
-    tokens: int
-    cost: float | None
-    model: str
-    seconds: float
-    steps: tuple[Step, ...]
+class Facts:
+    """What is known of an answer, whoever gave it; seconds, tokens and USD."""
+
+    text: str = ""
+    status: str = "waiting"
+    words: str = ""
+    level: int | None = None
+    reason: str = ""
+    tokens: int = 0
+    cost: float | None = None
+    model: str = ""
+    seconds: float = 0.0
+    steps: tuple[Step, ...] = ()
     branch: str = ""
     json: bool = False
 
 
-def _facts(run: Run | Result) -> _Facts:
+def facts_of(run: Run | Result) -> Facts:
+    """Those of a run or result, as they are now."""
     reason, branch = run.level_reason, ""
     if not isinstance(run, str):
         branch = run.session if run.branch_of else ""
         settled = _settled(run)
         if settled is None:
-            return _Facts(
+            return Facts(
                 run.text, run.status, run.words, run.level, reason, run.tokens, None, run.model, run.seconds, run.steps,
                 branch, bool(run.output),
             )  # fmt: skip
         run = settled
-    return _Facts(
+    return Facts(
         run.text, run.status, run.words, run.level, reason, run.usage.output_tokens, run.cost, run.model, run.seconds,
         run.steps, branch, bool(run.output),
     )  # fmt: skip
 
 
-def _as_code(text: str) -> str:
-    """JSON as a block of code, which is what a structured answer is."""
+def as_code(text: str, language: str = "") -> str:
+    """Markdown of a block of code."""
     fence = fence_for(text)
-    return f"{fence}json\n{text}\n{fence}"
+    return f"{fence}{language}\n{text}\n{fence}"
 
 
 def _settled(run: Run) -> Result | None:
@@ -177,12 +222,14 @@ def _settled(run: Run) -> Result | None:
 
 def footer(run: Run | Result, *, live: bool = True, into: str = "") -> Footer:
     """The footer of a run or result, in words; without seconds and rates where ``live`` is False."""
-    facts = _facts(run)
-    model = _words(facts.model)
-    words = _words(facts.words)
+    facts = facts_of(run)
+    model = single_line(facts.model)
+    words = single_line(facts.words)
     match facts.status:
         case "done":
-            return Footer("done", "ok", tuple(_figures(facts, live)), model)
+            if not live and words.startswith("done, "):  # how it went on that day, as seconds are
+                words = ""
+            return Footer(words or "done", "ok", tuple(_figures(facts, live)), model)
         case "stopped":
             return Footer(words or "stopped by you", "stop", (_kept(facts, into),), model)
         case "failed":
@@ -195,15 +242,15 @@ def footer(run: Run | Result, *, live: bool = True, into: str = "") -> Footer:
             return Footer(words or facts.status, "", tuple(_figures(facts, live)), model)
 
 
-def _figures(facts: _Facts, live: bool) -> Iterator[str]:
+def _figures(facts: Facts, live: bool) -> Iterator[str]:
     if facts.branch:
-        yield f"in session {_words(facts.branch)}"
+        yield f"in session {single_line(facts.branch)}"
     if facts.level is not None:
-        yield ", ".join(filter(None, (f"level {_level(facts.level)}", _words(facts.reason))))
+        yield ", ".join(filter(None, (f"level {_level(facts.level)}", single_line(facts.reason))))
     if facts.tokens:
         yield counted(facts.tokens, "token")
     if live and facts.seconds > 0:
-        yield _seconds(facts.seconds)
+        yield timed(facts.seconds)
         if facts.status == "streaming":
             yield f"{facts.tokens / facts.seconds:,.0f}/s"
     if facts.cost is not None:
@@ -215,7 +262,7 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def _kept(facts: _Facts, into: str) -> str:
+def _kept(facts: Facts, into: str) -> str:
     if not facts.tokens:
         return "nothing had come yet"
     places = [f"in `{into}`"] if into.isidentifier() else []
@@ -231,7 +278,8 @@ def _level(level: int) -> str:
         return str(level)
 
 
-def _seconds(seconds: float) -> str:
+def timed(seconds: float) -> str:
+    """ "4.1 s", "2 min 05 s"."""
     if seconds < 99.95:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -249,37 +297,34 @@ def dollars(cost: float) -> str:
 # -- HTML ----------------------------------------------------------------------------------------------
 
 
-def _page(facts: _Facts, answer: str, line: Footer, live: bool) -> str:
-    css = _css()
-    html = "".join(
-        (
-            f'<div class="ocnb" data-status="{facts.status}">',
-            _steps(facts, live) if facts.steps else "",
-            f'<div class="ocnb-answer">{answer}</div>' if answer else "",
-            _foot(line),
-            f"<style>{css}</style>" if css else "",
-            "</div>",
-        )
-    )
+def page(status: str, parts: Iterable[str], *, kind: str = "", sheets: tuple[str, ...] = ("view",)) -> str:
+    """Parts of HTML as one output, with its style; ``kind`` is a class beside the usual one."""
+    css = "".join(map(_css, sheets))
+    style = f"<style>{css}{_HIDE}</style>" if css else ""
+    html = f'<div class="{f"ocnb {kind}".rstrip()}" data-status="{status}">{"".join(parts)}{style}</div>'
     # In Markdown a blank line ends a block of HTML: what follows would be read as Markdown by what nbconvert writes.
     return re.sub(r"\n(?=[ \t]*\n)", "&#10;", html)
 
 
 @cache
-def _css() -> str:
-    """The view's style sheet, as built; "" in a checkout where it is not built yet."""
+def _css(name: str) -> str:
+    """A style sheet, as built; "" in a checkout where it is not built yet."""
     try:
-        css = _CSS.read_text(encoding="utf-8")
+        css = (_STATIC / f"{name}.css").read_text(encoding="utf-8")
     except FileNotFoundError:
         return ""
-    return re.sub(r"\n\s*", "\n", css).strip() + _HIDE
+    return re.sub(r"\n\s*", "\n", css).strip()
 
 
-def _steps(facts: _Facts, live: bool) -> str:
-    count = f"{len(facts.steps)} step{'' if len(facts.steps) == 1 else 's'}"
+def step_by_step(facts: Facts, *, live: bool, unfolded: bool = True) -> str:
+    """The reasoning as HTML, "" where there is none; ``live`` as in `bundle`."""
+    if not facts.steps:
+        return ""
+    count = counted(len(facts.steps), "step")
     level = "" if facts.level is None else f"level {_level(facts.level)}, "
     rows = "".join(_step(step, live) for step in facts.steps)
-    return f'<details class="ocnb-steps" open><summary>Reasoning, {level}{count}</summary>{rows}</details>'
+    head = f"<summary>Reasoning, {level}{count}</summary>"
+    return f'<details class="ocnb-steps"{" open" if unfolded else ""}>{head}{rows}</details>'
 
 
 def _step(step: Step, live: bool) -> str:
@@ -287,29 +332,31 @@ def _step(step: Step, live: bool) -> str:
     from .markup import inert
 
     text = _shown(step.text).strip()
-    took = [_seconds(step.seconds)] if live and step.seconds is not None else []
+    took = [timed(step.seconds)] if live and step.seconds is not None else []
     took += [counted(step.tokens, "token")] if step.tokens else []
     line = text.rpartition("\n")[2]
     long = len(text) > _MAX_LINE or line != text
     if len(line) > _MAX_LINE:
         line = line[:_MAX_LINE] + "…"
-    summary = f"<b>{inert(_words(step.title))}</b>"
-    summary += f"{_BETWEEN if line else ''}<span>{inert(line)}</span>"
-    summary += f"{_BETWEEN if took else ''}<span>{_SEPARATOR.join(took)}</span>"
+    summary = f"<b>{inert(single_line(visible(step.title)))}</b>"
+    summary += f"{BETWEEN if line else ''}<span>{inert(line)}</span>"
+    summary += f"{BETWEEN if took else ''}<span>{SEPARATOR.join(took)}</span>"
     attribute, whole = (' data-long="true"', f"<div>{inert(text)}</div>") if long else ("", "")
+    attribute += ' data-code="true"' if step.key.startswith(_CODE) else ""
     return f'<details class="ocnb-step"{attribute}><summary>{summary}</summary>{whole}</details>'
 
 
-def _foot(line: Footer) -> str:
+def foot(line: Footer) -> str:
+    """A footer as HTML."""
     from .markup import inert
 
     parts = [re.sub(r"`(\w+)`", r"<code>\1</code>", inert(part)) for part in line.parts]
     spans = [f'<span class="ocnb-state"><span class="ocnb-dot"></span>{inert(line.state)}</span>']
     spans += [f"<span>{part}</span>" for part in parts]
     spans += [f'<span class="ocnb-end">{inert(line.end)}</span>'] if line.end else []
-    return f'<div class="ocnb-foot" data-tone="{line.tone}">{_BETWEEN.join(spans)}</div>'
+    return f'<div class="ocnb-foot" data-tone="{line.tone}">{BETWEEN.join(spans)}</div>'
 
 
 # Where there is no style, on GitHub or in an untrusted notebook, this keeps the words apart.
-_BETWEEN = f'<span class="ocnb-sep">{_SEPARATOR}</span>'
+BETWEEN = f'<span class="ocnb-sep">{SEPARATOR}</span>'
 _HIDE = ".ocnb-sep{display:none}"

@@ -11,18 +11,19 @@ import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
+from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import seams
+from .approvals import Approvals
 from .errors import ConfigError, RunError, RunTimeout
 from .events import Delta, End, Level, RunEvent, State, Status, Step, Usage
 from .protocol.runlog import SpokenText
 from .reasoning.levels import read_level
+from .waits import awaiting, wait, waiting_for
 
 __all__ = ["Result", "Run", "within"]
 
@@ -100,6 +101,8 @@ class Run:
     Cancelling an awaiting task does not stop the run: several may wait on one run.
     """
 
+    takes_slots = False
+
     def __init__(
         self,
         id: str,
@@ -135,7 +138,7 @@ class Run:
         self._step_tokens = 0
         self._steps: dict[str, Step] = {}
         self._clock = _Clock()
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()
         self._listeners: list[Callable[[RunEvent], None]] = []
         self._settlers: list[Callable[[End], None]] = []
         self._ending: End | None = None
@@ -147,19 +150,21 @@ class Run:
         self._value: Any = None
         self._feeder = feeder
         self._why_stopped = ""
+        self.approvals = Approvals(self.push)
+        self.context = copy_context()  # of who sent it: what is printed in it goes to that cell
 
     # -- what one can ask at any time ------------------------------------------------------------
 
     @property
     def text(self) -> str:
         """The answer so far."""
-        with self._changed:
+        with self._lock:
             return str(self._text)
 
     @property
     def steps(self) -> tuple[Step, ...]:
         """The reasoning steps so far, each with its whole text."""
-        with self._changed:
+        with self._lock:
             return tuple(self._steps.values())
 
     @property
@@ -171,6 +176,11 @@ class Run:
     def first_token(self) -> float | None:
         """Seconds from send to the first delta, or None."""
         return None if self._clock.first is None else self._clock.first - self._clock.sent
+
+    @property
+    def sent(self) -> float:
+        """The monotonic moment when it was sent, in seconds."""
+        return self._clock.sent
 
     def done(self) -> bool:
         return self._done.done()
@@ -198,29 +208,34 @@ class Run:
     def result(self, timeout: float | None = None) -> Result:
         """Wait for the end. ``timeout`` in seconds raises RunTimeout and leaves the run going."""
         self._refuse_own_thread()
-        try:
-            return self._done.result(timeout)
-        except FutureTimeout:
-            if self.done():
-                return self._done.result()
-            raise RunTimeout(f"the run did not end within {timeout:g} s; it goes on, run.cancel() stops it") from None
+        with waiting_for(self):
+            wait(self._done, timeout)
+        if not self.done():
+            raise RunTimeout(f"the run did not end within {timeout:g} s; it goes on, run.cancel() stops it")
+        return self._done.result()
 
     def __await__(self) -> Generator[Any, None, Result]:
-        return asyncio.wrap_future(self._done).__await__()
+        with awaiting(self):
+            return (yield from asyncio.wrap_future(self._done).__await__())
+
+    def unended(self) -> dict[str, str]:
+        """The name of its agent by its id, until it has ended."""
+        return {} if self.done() else {self.id: self.agent}
 
     def __iter__(self) -> Iterator[str]:
         self._refuse_own_thread()
         seen = 0
         while True:
-            with self._changed:
-                while self._text.length == seen and not self.done():
-                    self._changed.wait()
+            over = self.done()
             if text := self._since(seen):
                 seen += len(text)
                 yield text
-            else:
+            elif over:
                 self._done.result()
                 return
+            else:
+                with waiting_for(self):
+                    wait(self._more_than(seen))
 
     async def __aiter__(self) -> AsyncIterator[str]:
         loop = asyncio.get_running_loop()
@@ -243,12 +258,27 @@ class Run:
                     self._done.result()
                     return
                 else:
-                    await news.wait()
+                    with awaiting(self):
+                        await news.wait()
         finally:
             forget()
 
+    def _more_than(self, seen: int) -> Future[None]:
+        """Done as soon as there is more text than that, or the end."""
+        more: Future[None] = Future()
+
+        def heard(_: object) -> None:
+            with suppress(InvalidStateError):  # it was heard before
+                more.set_result(None)
+
+        forget = self.subscribe(heard)
+        more.add_done_callback(lambda _: forget())
+        if self.done() or self._since(seen):
+            heard(None)
+        return more
+
     def _since(self, offset: int) -> str:
-        with self._changed:
+        with self._lock:
             return self._text.since(offset)
 
     def _refuse_own_thread(self) -> None:
@@ -259,18 +289,18 @@ class Run:
 
     def subscribe(self, listener: Callable[[RunEvent], None]) -> Callable[[], None]:
         """Call ``listener`` with every event from now on, on the feeding thread; returns the way to unsubscribe."""
-        with self._changed:
+        with self._lock:
             self._listeners.append(listener)
 
         def unsubscribe() -> None:
-            with self._changed, suppress(ValueError):
+            with self._lock, suppress(ValueError):
                 self._listeners.remove(listener)
 
         return unsubscribe
 
     def before_end(self, settle: Callable[[End], None]) -> None:
         """Call ``settle`` with the end before whoever waits for it goes on; now, where it has ended."""
-        with self._changed:
+        with self._lock:
             if (end := self._ending) is None:
                 self._settlers.append(settle)
                 return
@@ -283,7 +313,7 @@ class Run:
         self._feeder = threading.get_ident()
         if isinstance(event, End):
             event = self._with_value(event)
-        with self._changed:
+        with self._lock:
             match event:
                 case Delta():
                     self._append(event)
@@ -303,15 +333,15 @@ class Run:
         if isinstance(event, End):
             self._tell(settlers, event)
             self._settle(event)
-        with self._changed:
-            self._changed.notify_all()
+            with self._lock:  # who came since, and saw no end, waits for this
+                listeners = tuple(self._listeners)
         self._tell(listeners, event)
 
     def _tell(self, listeners: Iterable[Callable[[Any], None]], event: RunEvent) -> None:
         for listener in listeners:
             try:
                 listener(event)
-            except Exception:
+            except BaseException:  # sys.exit() in one must not end the thread that feeds all runs
                 log.exception("a listener of run %s failed", self.id)
 
     def _append(self, event: Delta) -> None:
@@ -343,6 +373,9 @@ class Run:
                 self._value = self._read(self.text)
             except RunError as error:
                 return replace(event, status=Status.FAILED, error=error)
+            except Exception as error:  # or nobody would hear of the end
+                failure = RunError(f"the answer could not be read: {type(error).__name__}: {error}", code="OUTPUT")
+                return replace(event, status=Status.FAILED, error=failure)
         return event
 
     def _settle(self, event: End) -> None:

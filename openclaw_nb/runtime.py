@@ -9,28 +9,42 @@ import threading
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from itertools import count
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from . import models
 from .client import OpenClawClient
-from .config import AgentURI, known_token
+from .client.destination import Destination
+from .config import AgentURI, ClusterConfig
+from .configured import Configured
 from .engine import AgentSpec, Engine
 from .errors import ConfigError
 from .gateway import Gateway
 from .judge import judge
+from .metrics import Metrics
+from .metrics.monitor import Monitor
+from .metrics.pools import look_at_pools
 from .models.base import Closable, Model
 from .models.offline import Workspace
 from .secret import reveal
 from .sessions.memory import Memory
-from .sessions.storage import Storage, place
+from .sessions.storage import Storage, name_of, place
 from .snapshots import Snapshot, SnapshotStore
 from .spending import Spending
+from .tools import Place
 
-__all__ = ["Runtime", "local_runtime", "new_loop"]
+if TYPE_CHECKING:
+    from .answers.deliberation import Works
+    from .answers.progress import Answers
+    from .pool import ThreadPool
+
+__all__ = ["Runtime", "configured", "local_runtime", "new_loop"]
 
 T = TypeVar("T")
 
 LOCAL = "agent://local"
+
+POOL_TIMEOUT = 300.0
+"""Seconds that an agent of the pool of all cells may work; at level 4 a minute is nothing."""
 
 TIDY_AFTER = 1_000
 """Snapshots kept between two looks at how many there are."""
@@ -53,7 +67,8 @@ class Runtime:
         self.workspace = workspace
         self.uri = os.environ.get("OPENCLAW_GATEWAY_URL") or LOCAL
         self.model = os.environ.get("OPENCLAW_MODEL") or None
-        self.storage = place(namespace)
+        self.configured = Configured()
+        self.storage = self.configured.keep(place(namespace))
         self.store, self.trouble = self.storage.open()
         self._making = threading.RLock()
         self._models: dict[tuple[str, tuple[tuple[str, str], ...]], Model] = {}
@@ -63,12 +78,16 @@ class Runtime:
         self.store.subscribe(self._tidy_in_time)
         self._engine = Engine(self.memory, self.resolve(self.model or "offline"), self.resolve)
         self._engine.keep_every(self.storage.every)
+        self._engine.beside = self._beside
+        self._pool: ThreadPool | None = None
         self._gateway: Gateway | None = None
         self.spending = Spending()
         self._clients: dict[str, OpenClawClient] = {}
         self._loop = new_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="openclaw runtime", daemon=True)
         self._thread.start()
+        self.monitor = Monitor(self._loop, self.config)
+        self._measure()
         self._pid = os.getpid()
 
     @classmethod
@@ -93,6 +112,21 @@ class Runtime:
     def running(cls) -> Runtime | None:
         """The runtime of this process if one has been started."""
         return cls._instance
+
+    @property
+    def config(self) -> ClusterConfig:
+        """What is configured, by OPENCLAW_NB_CONFIG or `configure`, or the defaults."""
+        return self.configured.config
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop on which the gateway and the clients are."""
+        return self._loop
+
+    @property
+    def thread(self) -> int | None:
+        """The thread of that loop."""
+        return self._thread.ident
 
     def call(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         """Run a coroutine on the runtime's loop."""
@@ -121,6 +155,37 @@ class Runtime:
         """Serve an agent at the embedded gateway; its id there."""
         return self._engine.register(spec)
 
+    def lend_place(self, run_id: str, place: Place) -> Callable[[], None]:
+        """Have the tools of a run here be run at ``place``; gives the way to end that."""
+        self._engine.places[run_id] = place
+        return lambda: self._engine.places.pop(run_id, None) and None
+
+    def lend_answers(self, run_id: str, answers: Callable[..., Answers]) -> Callable[[], None]:
+        """Have a run here answered by ``answers``, as by `Answering`; gives the way to end that."""
+        self._engine.elsewhere[run_id] = answers
+        return lambda: self._engine.elsewhere.pop(run_id, None) and None
+
+    @property
+    def pool(self) -> ThreadPool:
+        """The pool that all cells share, made when it is first asked for."""
+        with self._making:
+            if self._pool is None:
+                from .pool import ThreadPool
+
+                self._pool = ThreadPool(timeout=POOL_TIMEOUT)
+                self.configured.size(self._pool)
+            return self._pool
+
+    @property
+    def open_pool(self) -> ThreadPool | None:
+        """That pool, where it has been asked for."""
+        return self._pool
+
+    def _beside(self, run_id: str, works: Works) -> Works:
+        from .pool.gate import gated
+
+        return gated(run_id, works, self.pool.slots)
+
     def outlook(self, agent: str, model: str | None, session: str) -> tuple[Model, int, int]:
         """The model that an agent here would ask, and the tokens that a session and it add to a message."""
         return self._engine.outlook(agent, model, session)
@@ -129,7 +194,7 @@ class Runtime:
         """(url, token) of the embedded gateway, started if it is not."""
         with self._making:
             if self._gateway is None:
-                gateway = Gateway(engine=self._engine)
+                gateway = Gateway(engine=self._engine, metrics=self.metrics)
                 self.call(gateway.start()).result()
                 self._gateway = gateway
             return self._gateway.url, self._gateway.token
@@ -140,28 +205,59 @@ class Runtime:
         ``token`` None takes the environment's (`known_token`). ConfigError for a bad address.
         """
         address = AgentURI.parse(uri or self.uri)
-        url, secret = address.url, reveal(token)
-        if url is None:
-            url, secret = self.gateway_address()
-        elif secret is None:
-            secret = known_token(url)
         with self._making:
             client = self._clients.get(address.text)
             if client is None or token is not None:
-                client = self._clients[address.text] = OpenClawClient()
-                client.spending = self.spending
-                self.call(_open(client, address.text, url, secret)).result()
+                client = self._clients[address.text] = self.dial(address, token)
             return client
 
-    def is_local(self, client: OpenClawClient) -> bool:
-        """Whether a client's gateway is the one in this process."""
-        return AgentURI.parse(client.uri).url is None
+    def dialled(self, uri: str | None = None) -> OpenClawClient | None:
+        """The client for an address, where somebody has asked for it before."""
+        return self._clients.get(AgentURI.parse(uri or self.uri).text)
+
+    def dial(self, address: AgentURI, token: str | None) -> OpenClawClient:
+        """A client for an address, connecting meanwhile, that nobody shares until `share`."""
+        target = Destination.find(address, reveal(token), self.gateway_address, self.configured.checked)
+        client = OpenClawClient()
+        self.configured.pace(client)
+        if address.cluster:
+            self.configured.limit(client, address.cluster)
+        client.spending = self.spending
+        client.home = f"notebook-{name_of(self.namespace)}".lower()
+        self.monitor.watching.client(client)
+        self.call(client.go(target)).result()
+        return client
+
+    def share(self, client: OpenClawClient) -> None:
+        """Have all who ask for its address get this client; the one before goes on with the runs it has."""
+        with self._making:
+            self._clients[client.uri] = client
+
+    def configure(self, config: ClusterConfig, file: str = "") -> None:
+        """Take what a configuration says, for what is there and what comes; see `Configured`.
+
+        A cluster that it changes is dialled anew when it is asked next; its runs go on where they are.
+        """
+        with self._making:
+            self.configured.take(config, file)
+            if self._pool is not None:
+                self.configured.size(self._pool)
+            for client in self._clients.values():
+                self.configured.pace(client)
+            for uri in self.configured.others(self._clients):
+                del self._clients[uri]
+        self.monitor.configure(config)
+        self.storage = self.configured.keep(self.storage)
+        self._engine.keep_every(self.storage.every)
 
     def close(self) -> None:
         """End every run, client and the gateway, then the loop and its thread."""
         if self._pid != os.getpid() or self._loop.is_closed():
             return
         atexit.unregister(self.close)
+        if self._pool is not None:
+            self._pool.close()
+        self.monitor.stop()
         self.call(self._shut()).result(timeout=10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=10)
@@ -205,7 +301,20 @@ class Runtime:
         before.close()
         before.store.close()
 
+    @property
+    def metrics(self) -> Metrics:
+        """What is measured of all runs here."""
+        return self.monitor.metrics
+
+    def _measure(self) -> None:
+        """Have metrics look at what is there, and hear of what happens."""
+        self.spending.began = self.monitor.watching.run
+        look_at_pools(self.metrics)
+        clients = self._clients
+        self.metrics.read("openclaw_degraded", lambda: sum(bool(one.health.why) for one in tuple(clients.values())))
+
     def _tidy_in_time(self, _: Snapshot) -> None:
+        self.metrics.count("openclaw_snapshots_total")
         if next(self._kept) % TIDY_AFTER == 0:
             self._tidy()
 
@@ -219,6 +328,7 @@ class Runtime:
             await client.close()
         if self._gateway is not None:
             await self._gateway.close()
+        self.metrics.close()
         for model in self._models.values():
             if isinstance(model, Closable):
                 await model.aclose()
@@ -230,10 +340,6 @@ class Runtime:
         await self._loop.shutdown_default_executor()
 
 
-async def _open(client: OpenClawClient, uri: str, url: str, token: str | None) -> None:
-    client.open(uri, url, token)
-
-
 def new_loop() -> asyncio.AbstractEventLoop:
     """The fastest event loop there is on this platform: uvloop's, or asyncio's own."""
     try:
@@ -241,6 +347,12 @@ def new_loop() -> asyncio.AbstractEventLoop:
     except ImportError:  # no uvloop on this platform
         return asyncio.new_event_loop()
     return uvloop.new_event_loop()
+
+
+def configured() -> ClusterConfig:
+    """What the lower floors reach through `seams.configured`: it starts nothing. ConfigError where it is unreadable."""
+    running = Runtime.running()
+    return (running.configured if running else Configured()).checked()
 
 
 def local_runtime() -> Runtime:

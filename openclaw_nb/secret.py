@@ -11,7 +11,7 @@ from typing import Self
 
 from .errors import ConfigError
 
-__all__ = ["SHORTEST", "Secret", "reveal", "revealed"]
+__all__ = ["SHORTEST", "Secret", "remember", "reveal", "revealed"]
 
 SHORTEST = 8
 """Characters of a secret at least: what is shorter is too often part of something else to be looked for."""
@@ -48,7 +48,7 @@ class Secret(str):
         if not value:
             where = f"the variable {found['name']} is not set" if found["name"] else "the keyring has no such entry"
             raise ConfigError(f"{str(self)!r} cannot be resolved: {where}")
-        _remember(value, str(self))
+        remember(value, str(self))
         return value
 
     def _from_keyring(self, service: str, user: str) -> str | None:
@@ -77,7 +77,8 @@ def revealed() -> Mapping[str, str]:
     return MappingProxyType(_revealed)
 
 
-def _remember(value: str, reference: str) -> None:
+def remember(value: str, reference: str) -> None:
+    """Have a secret that was found elsewhere told from text as well; ``reference`` stands in its place."""
     if len(value) >= SHORTEST and value not in _revealed:
         if len(_revealed) >= _MOST:
             _revealed.pop(next(iter(_revealed)), None)

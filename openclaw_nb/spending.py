@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -54,6 +54,8 @@ class Spending:
     def __init__(self) -> None:
         self.budget: Budget | None = None
         self.experience = Experience()
+        self.began: Callable[[Run, str], None] | None = None
+        """Told of each run that is to be sent, and where to."""
         self._of: OrderedDict[str, tuple[tuple[str, int], Used]] = OrderedDict()
         self._sums: dict[tuple[str, int], Used] = {}
         self._said: OrderedDict[tuple[str, str], int] = OrderedDict()
@@ -104,6 +106,8 @@ class Spending:
         """Note what a run used when it ends; to be called before it is sent."""
         asked, said = count_tokens(run.prompt), self.before(uri, run.session)
         told = self._told.get((uri, run.agent), 0)
+        if self.began is not None:
+            self.began(run, uri)
 
         run.before_end(lambda end: self._ended(run, end, uri, asked, said, told))
 

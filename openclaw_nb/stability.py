@@ -41,6 +41,12 @@ class Stability:
         """Why runs had better be simple now, as "3 errors in the last minute", or "" while it is calm."""
         return self._note(self.health.unstable)
 
+    @property
+    def errors(self) -> int:
+        """Errors and cuts of the last minute."""
+        with self._lock:
+            return self.health.errors(time.monotonic())
+
     def cut(self) -> None:
         """A link was lost."""
         self._note(self.health.failed)

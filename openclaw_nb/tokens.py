@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import re
 import secrets
-import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from . import private_files
 from .errors import ConfigError
 
 __all__ = ["TokenFile", "Tokens"]
@@ -24,12 +23,7 @@ LARGEST = 4096
 
 _TOKEN = re.compile(rb"[!-~]+")
 
-_WITHOUT_SURPRISES = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-"""No symbolic link is followed, and no pipe waited for, where the system knows how."""
-
 log = logging.getLogger("openclaw_nb")
-
-Stamp = tuple[int, ...]
 
 
 class Tokens:
@@ -79,13 +73,13 @@ class TokenFile(Tokens):
         target = Path(path).absolute()
         if not os.path.lexists(target):
             with suppress(FileExistsError):  # another process was faster, and its token is as good
-                _write(target, (_new_token(),), _create)
+                private_files.create(target, _data((_new_token(),)))
         return cls(target)
 
     def current(self) -> tuple[str, ...]:
         """The tokens in the file now. While it cannot be read those it held last: whoever moves or breaks the file by
         mistake locks nobody out; the log says so once."""
-        if _stamp_at(self.path) != self._stamp:
+        if private_files.stamp_at(self.path) != self._stamp:
             try:
                 self._valid, self._stamp = _read(self.path)
                 self._complaint = ""
@@ -96,7 +90,7 @@ class TokenFile(Tokens):
         return self._valid
 
     def _replace(self, tokens: tuple[str, ...]) -> None:
-        _write(self.path, tokens, os.replace)
+        private_files.replace(self.path, _data(tokens))
 
     def _where(self) -> str:
         return f" in {self.path}"
@@ -106,35 +100,15 @@ def _new_token() -> str:
     return secrets.token_urlsafe(32)
 
 
-def _read(path: Path) -> tuple[tuple[str, ...], Stamp]:
+def _read(path: Path) -> tuple[tuple[str, ...], private_files.Stamp]:
     try:
-        descriptor = os.open(path, os.O_RDONLY | _WITHOUT_SURPRISES)
-    except OSError as error:
-        if error.errno in (errno.ELOOP, errno.EMLINK):
-            raise ConfigError(f"{path} is a symbolic link; name the file itself") from None
+        data, stamp = private_files.read(path, LARGEST, "token")
+    except FileNotFoundError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
-    try:
-        found = os.fstat(descriptor)
-        _check(path, found)
-        return _parse(path, os.read(descriptor, LARGEST + 1)), _stamp(found)
-    finally:
-        os.close(descriptor)
-
-
-def _check(path: Path, found: os.stat_result) -> None:
-    if not stat.S_ISREG(found.st_mode):
-        raise ConfigError(f"{path} is no regular file, so no tokens are kept in it")
-    if os.name != "posix":  # modes and owners mean nothing elsewhere
-        return
-    if found.st_uid != os.geteuid():
-        raise ConfigError(f"{path} belongs to another user, who could change the tokens in it")
-    if (mode := stat.S_IMODE(found.st_mode)) & 0o077:
-        raise ConfigError(f"{path} is open to others (mode {mode:04o}); mend it with: chmod 600 {path}")
+    return _parse(path, data), stamp
 
 
 def _parse(path: Path, data: bytes) -> tuple[str, ...]:
-    if len(data) > LARGEST:
-        raise ConfigError(f"{path} is no token file: above {LARGEST:,} bytes")
     lines = {number: line.strip() for number, line in enumerate(data.split(b"\n"), 1) if line.strip()}
     for number, line in lines.items():
         if not _TOKEN.fullmatch(line):
@@ -146,42 +120,5 @@ def _parse(path: Path, data: bytes) -> tuple[str, ...]:
     return tuple(line.decode() for line in lines.values())
 
 
-def _stamp(found: os.stat_result) -> Stamp:
-    """What differs once a file was replaced, written, or opened to others, as that sets its ctime."""
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
-
-
-def _stamp_at(path: Path) -> Stamp | None:
-    try:
-        return _stamp(os.lstat(path))
-    except OSError:
-        return None
-
-
-def _write(path: Path, tokens: Sequence[str], place: Callable[[Path, Path], None]) -> None:
-    """Write a file beside ``path`` and ``place`` it there: it is never half there, nor readable by others."""
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        try:
-            with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                file.writelines(f"{token}\n" for token in tokens)
-                file.flush()
-                os.fsync(file.fileno())
-            place(beside, path)
-        finally:
-            with suppress(FileNotFoundError):
-                os.unlink(beside)
-    except FileExistsError:
-        raise
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from None
-
-
-def _create(source: Path, target: Path) -> None:
-    """Give a file its name unless that is taken; as the last word of a rename where there are no hard links."""
-    try:
-        os.link(source, target)
-    except FileExistsError:
-        raise
-    except OSError:
-        os.replace(source, target)
+def _data(tokens: Sequence[str]) -> bytes:
+    return "".join(f"{token}\n" for token in tokens).encode()

@@ -13,22 +13,24 @@ import json
 import math
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Any, NotRequired, Required, get_type_hints
 
 from .errors import ConfigError, one_line
-from .models.base import ToolDefinition
 from .prompts.values import render_value
 from .redaction import redact
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-__all__ = ["RESULT_LIMIT", "Tool", "ToolResult", "Toolbox"]
+    from .models.base import ToolDefinition
+
+__all__ = ["RESULT_LIMIT", "Place", "Tool", "ToolResult", "Toolbox", "in_thread"]
 
 RESULT_LIMIT = 10_000
 """Characters of a result that a model is given; the rest is left out, and the last line says how much that was."""
@@ -37,7 +39,13 @@ LONGEST_DESCRIPTION = 4_000
 
 RIGHT = "write `def name(place: str, days: int = 1) -> str:` with a docstring"
 
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # of programs that take a notebook for a terminal
+
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")  # what every provider takes
+
+
+Place = Callable[[str, Callable[[], Any]], Awaitable["ToolResult"]]
+"""Where tools are run: given a name and the work, a function or a coroutine function that gives a ToolResult."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +68,22 @@ class Tool:
         self.name = name or _name(function)
         if not _NAME.fullmatch(self.name):
             raise ConfigError(f"a tool cannot be called {self.name[:64]!r}: letters of a to z, digits and _ up to 64")
-        signature = _signature(self.name, function)
-        self.description = description or inspect.getdoc(function) or f"{self.name}{signature}"
-        self._adapter = _adapter(_fields(self.name, function, signature))
-        told = self.description[:LONGEST_DESCRIPTION]
-        self.definition = ToolDefinition(self.name, told, _schema(self._adapter))
+        self.description = description or inspect.getdoc(function) or f"{self.name}{_signature(self.name, function)}"
+        _ = self.definition  # what cannot be a tool is told at once
+
+    @cached_property
+    def definition(self) -> ToolDefinition:
+        from .models.base import ToolDefinition
+
+        return ToolDefinition(self.name, self.description[:LONGEST_DESCRIPTION], _schema(self._adapter))
+
+    @cached_property
+    def _adapter(self) -> TypeAdapter[dict[str, Any]]:
+        return _adapter(_fields(self.name, self.function, _signature(self.name, self.function)))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What it is made of. The process that runs it needs no more, and has no pydantic to import for it."""
+        return {"function": self.function, "name": self.name, "description": self.description}
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Tool):
@@ -77,28 +96,46 @@ class Tool:
     def __repr__(self) -> str:
         return f"<Tool {self.name}>"
 
-    async def call(self, arguments: dict[str, Any] | str) -> ToolResult:
-        """Run it with what a model wrote as arguments. A cancelled call is left alone: its thread cannot be stopped,
-        and what it gives is dropped."""
+    async def call(self, arguments: dict[str, Any] | str, place: Place | None = None) -> ToolResult:
+        """Run it with what a model wrote as arguments, at ``place`` if one is given. A cancelled call is left alone:
+        its thread cannot be stopped, and what it gives is dropped."""
+        values = self.check(arguments)
+        return values if isinstance(values, ToolResult) else await self.run(values, place)
+
+    def check(self, arguments: dict[str, Any] | str) -> dict[str, Any] | ToolResult:
+        """What the function takes, of what a model wrote as arguments; or why it was not called."""
         from pydantic import ValidationError
 
         if isinstance(arguments, str):
             return ToolResult(f"{self.name} was not called: its arguments have to be one JSON object", failed=True)
         try:
-            values = self._adapter.validate_python(arguments)
+            return self._adapter.validate_python(arguments)
         except ValidationError as error:
             return ToolResult(f"{self.name} was not called: {_wrong(error)}", failed=True)
+
+    async def run(self, values: dict[str, Any], place: Place | None = None) -> ToolResult:
+        """The same with values that were checked."""
         if not inspect.iscoroutinefunction(_plain(self.function)):
-            return await _in_thread(self.name, partial(self._run, values))
+            return await (place or in_thread)(self.name, partial(self._run, values))
+        if place is not None:
+            return await place(self.name, partial(self._run_and_show, values))
+        value = await self._run_here(values)
+        return value if isinstance(value, ToolResult) else await in_thread(self.name, partial(self._shown, value))
+
+    async def _run_and_show(self, values: dict[str, Any]) -> ToolResult:
+        value = await self._run_here(values)
+        return value if isinstance(value, ToolResult) else self._shown(value)
+
+    async def _run_here(self, values: dict[str, Any]) -> Any:
+        """What the coroutine function gives, or how it failed."""
         try:
-            value = await self.function(**values)
+            return await self.function(**values)
         except asyncio.CancelledError as error:
             if (task := asyncio.current_task()) is not None and task.cancelling():
                 raise
             return self._failure(error)
         except (Exception, KeyboardInterrupt, SystemExit) as error:  # the loop it runs on must go on
             return self._failure(error)
-        return await _in_thread(self.name, partial(self._shown, value))
 
     def _run(self, values: dict[str, Any]) -> ToolResult:
         try:
@@ -128,6 +165,8 @@ class Tool:
 class Toolbox:
     """The tools of one agent, by name. Takes Tools and functions; raises ConfigError as `Tool` does."""
 
+    _place: Place | None = None
+
     def __init__(self, tools: Iterable[Tool | Callable[..., Any]] = ()) -> None:
         self._tools: dict[str, Tool] = {}
         for one in tools:
@@ -151,10 +190,18 @@ class Toolbox:
     def __repr__(self) -> str:
         return f"<Toolbox {', '.join(self._tools)}>"
 
+    def at(self, place: Place | None) -> Toolbox:
+        """The same tools, run there; None leaves each call a thread of its own."""
+        if place is self._place:
+            return self
+        there = copy(self)
+        there._place = place
+        return there
+
     async def call(self, name: str, arguments: dict[str, Any] | str) -> ToolResult:
         """Run the tool of this name, as `Tool.call` does."""
         if (tool := self._tools.get(name)) is not None:
-            return await tool.call(arguments)
+            return await tool.call(arguments, self._place)
         there = ", ".join(self._tools) or "none"
         return ToolResult(f"there is no tool {one_line(name, 64)!r}; the tools are: {there}", failed=True)
 
@@ -255,7 +302,7 @@ def _wrong(error: Any) -> str:
     return one_line("; ".join(f"{'.'.join(map(str, one['loc'])) or 'arguments'}: {one['msg']}" for one in found))
 
 
-async def _in_thread(name: str, work: Callable[[], ToolResult]) -> ToolResult:
+async def in_thread(name: str, work: Callable[[], ToolResult]) -> ToolResult:
     """What ``work``, which never raises, gives. A thread of its own: one that hangs holds up neither the threads that
     all share nor the end of the process."""
     loop = asyncio.get_running_loop()
@@ -280,7 +327,7 @@ def _text(value: Any) -> str:
     text: str | None = value if isinstance(value, str) else _json(value)
     if text is None or (len(text) > RESULT_LIMIT and not isinstance(value, str)):
         text = render_value(value)[1]
-    text = redact(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    text = redact(_COLOUR.sub("", text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")))
     if len(text) <= RESULT_LIMIT:
         return text
     room = RESULT_LIMIT - 40

@@ -12,10 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-NAMES = x509.SubjectAlternativeName([
-    x509.DNSName("localhost"),
-    *(x509.IPAddress(ipaddress.ip_address(address)) for address in ("127.0.0.1", "::1")),
-])  # fmt: skip
+ADDRESSES = [x509.IPAddress(ipaddress.ip_address(address)) for address in ("127.0.0.1", "::1")]
 
 
 @dataclass(frozen=True)
@@ -35,15 +32,16 @@ class Certificate:
         return ssl.create_default_context(cafile=self.authority)
 
 
-def make_certificate(folder: Path) -> Certificate:
-    """A certificate for localhost, 127.0.0.1 and ::1, valid for a day, in three files."""
+def make_certificate(folder: Path, *names: str) -> Certificate:
+    """A certificate for localhost, 127.0.0.1, ::1 and these names, valid for a day, in three files."""
     ours, theirs = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     issuer = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "an authority of these tests")])
     authority = _build(issuer, ours).add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
     signed = authority.add_extension(usage, critical=True).issuer_name(issuer).sign(ours, hashes.SHA256())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    server = _build(subject, theirs).add_extension(NAMES, critical=False).issuer_name(issuer)
+    known = x509.SubjectAlternativeName([*map(x509.DNSName, ("localhost", *names)), *ADDRESSES])
+    server = _build(subject, theirs).add_extension(known, critical=False).issuer_name(issuer)
     key_id = x509.AuthorityKeyIdentifier.from_issuer_public_key(ours.public_key())
     chain = server.add_extension(key_id, critical=False).sign(ours, hashes.SHA256())
     made = Certificate(folder / "authority.pem", folder / "chain.pem", folder / "key.pem")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import gc
 import os
@@ -13,21 +14,31 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import psutil
 import pytest
 
-SETTLE = 3.0  # seconds that threads and sockets may take to go away
+if TYPE_CHECKING:
+    from IPython.core.displaypub import CapturingDisplayPublisher
+    from IPython.core.interactiveshell import InteractiveShell
+
+SETTLE = 30.0  # seconds that threads and sockets may take to go away, where other suites have the processors
 _NOTES = pytest.StashKey[list[str]]()
 _FIGURES = pytest.StashKey[list[str]]()
 
 # Processes that a test starts keep nothing in the user's own data, those without our variables neither.
 _data = tempfile.TemporaryDirectory(prefix="openclaw_nb-data-")
-os.environ |= {"OPENCLAW_NB_SNAPSHOTS": "memory", "XDG_DATA_HOME": _data.name}
+os.environ |= {
+    "OPENCLAW_NB_SNAPSHOTS": "memory", "OPENCLAW_CONFIG_PATH": f"{_data.name}/none.json", "XDG_DATA_HOME": _data.name,
+}  # fmt: skip
 
-# A deadline asserts on wall-clock speed, and a busy machine fails it.
-hypothesis.settings.register_profile("here", deadline=None)
+# A deadline asserts on wall-clock speed, as does the check for slow data, and a busy machine fails them. Fewer examples
+# than usual, each time others, as there are a hundred properties; `make fuzz` runs for as long as one likes.
+hypothesis.settings.register_profile(
+    "here", deadline=None, max_examples=40, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("here")
 
 
@@ -47,7 +58,10 @@ def _tasks() -> set[str]:
         alive = [o for o in gc.get_objects() if type(o) is asyncio.Task]
     else:
         register = "_all_tasks" if sys.version_info < (3, 12) else "_scheduled_tasks"
-        alive = list(getattr(asyncio.tasks, register))
+        while True:
+            with contextlib.suppress(RuntimeError):  # another thread's loop has begun one meanwhile
+                alive = list(getattr(asyncio.tasks, register))
+                break
     return {f"task {task.get_name()}: {task.get_coro()!r}" for task in alive if not task.done()}
 
 
@@ -66,6 +80,9 @@ def _descriptors() -> set[str]:
 
 
 def _ports() -> set[str]:
+    """Those that are listened at; where descriptors say what they are, these are among them."""
+    if Path("/proc/self/fd").is_dir():
+        return set()
     listening = (c for c in psutil.Process().net_connections("inet") if c.status == psutil.CONN_LISTEN)
     return {f"listening on {c.laddr.ip} port {c.laddr.port}" for c in listening}
 
@@ -130,3 +147,27 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if lines and (handed_on := os.environ.get("OPENCLAW_NB_NOT_RUN")):
         with open(handed_on, "a", encoding="utf-8") as file:
             file.writelines(f"{line}\n" for line in lines)
+
+
+# -- IPython in this process --------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def shell() -> Iterator[InteractiveShell]:
+    from IPython.core.interactiveshell import InteractiveShell
+    from traitlets.config import Config
+
+    shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
+    yield shell
+    InteractiveShell.clear_instance()
+    shell.atexit_operations()
+    atexit.unregister(shell.atexit_operations)
+
+
+@pytest.fixture
+def shown(shell: InteractiveShell) -> CapturingDisplayPublisher:
+    """What has been displayed."""
+    from IPython.core.displaypub import CapturingDisplayPublisher
+
+    shell.display_pub = CapturingDisplayPublisher()
+    return shell.display_pub

@@ -110,7 +110,7 @@ class Mock:
 
     def __enter__(self) -> Any:
         self._thread.start()
-        self._ready.wait(10)
+        assert self._ready.wait(60)
         return self
 
     def __exit__(self, *_: object) -> None:

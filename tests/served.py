@@ -18,9 +18,14 @@ class Served:
     """A gateway at one address, with its token in one file, however many processes serve it one after the other."""
 
     def __init__(self, folder: Path, model: str = "offline", *options: str) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        # Bound as long as it lasts, and never listened at: nobody else is given the port before a process listens
+        # there, nor while none does.
+        self._holder = socket.socket()
+        self._holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._holder.bind(("127.0.0.1", 0))
+        self.port: int = self._holder.getsockname()[1]
+        if sys.platform != "linux":  # others let no second socket have it
+            self._holder.close()
         self.url = f"ws://127.0.0.1:{self.port}"
         self.token_file = folder / "token"
         self._model = model
@@ -35,6 +40,7 @@ class Served:
         self, type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.kill()
+        self._holder.close()
 
     def start(self) -> None:
         """Serve, and return when it listens."""

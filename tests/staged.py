@@ -16,18 +16,21 @@ from openclaw_nb.snapshots import SnapshotStore
 __all__ = ["FAIL", "PASS", "STEPS", "Native", "Said", "Staged", "events_of", "kinds", "shown", "unended"]
 
 STEPS = """
-import asyncio
+import asyncio, os
 from openclaw_nb.models.base import TextDelta
 
 class Steps:
-    "Takes a second for its answer, and keeps at which level it was asked."
+    "Takes a second for its answer, or until there is the file of `gate`, and keeps at which level it was asked."
     name = "steps"
     levels = []
+    gate = ""
 
     async def stream(self, request):
         self.levels.append(request.level)
         for n in range(20):
             yield TextDelta(f"{n} ")
+            await asyncio.sleep(0.05)
+        while self.gate and not os.path.exists(self.gate):
             await asyncio.sleep(0.05)
 
 steps = Steps()

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
+import gc
+import time
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from openclaw_nb import Gateway, OpenClawAgent, OpenClawClient, Runtime, health
+from openclaw_nb.agent import known_agents
 from openclaw_nb.engine import AgentSpec
 from openclaw_nb.errors import ConfigError, ModelError, OpenClawError, SnapshotError
-from openclaw_nb.events import Delta, Step
+from openclaw_nb.events import Delta, End, Step
 from openclaw_nb.models.base import ModelEvent, ModelRequest, TextDelta
 from openclaw_nb.run import Result
 
@@ -91,7 +95,7 @@ def test_with_a_client_of_ones_own() -> None:
     async def work() -> str:
         async with Gateway(model=Echo()) as gateway, OpenClawClient(token=gateway.token) as client:
             await client.connect(gateway.url)
-            with pytest.raises(ConfigError, match="with a client of its own"):
+            with pytest.raises(ConfigError, match=f"an agent at {gateway.url} takes a model by name"):
                 OpenClawAgent(client=client, instructions="x")
             return await OpenClawAgent(client=client).analyze("q", "simple")
 
@@ -234,8 +238,8 @@ def test_how_often_they_are_taken() -> None:
     agent = OpenClawAgent("often", model=Echo(), snapshot_interval=0.5)
     never = OpenClawAgent("never", snapshot=False)
     specs = Runtime.shared()._engine._agents
-    assert (specs[agent._id].snapshot, specs[agent._id].snapshot_interval) == (True, 0.5)
-    assert specs[never._id].snapshot is False
+    assert (specs[agent.id].snapshot, specs[agent.id].snapshot_interval) == (True, 0.5)
+    assert specs[never.id].snapshot is False
     assert specs["main"].snapshot is True
 
 
@@ -311,7 +315,7 @@ def test_one_that_has_only_a_name_works_in_this_process() -> None:
     assert "42" in agent.analyze("what is 6*7?").result(10)
     twin = OpenClawAgent("plain", reasoning_level=1)
     assert "42" in twin.analyze("what is 6*7?", session="other").result(10)
-    assert agent._id == twin._id == "plain", "two of the same are one"
+    assert agent.id == twin.id == "plain", "two of the same are one"
 
 
 def test_a_level_changed_by_hand_while_it_works_is_that_run_s_alone() -> None:
@@ -329,3 +333,48 @@ def test_a_level_changed_by_hand_while_it_works_is_that_run_s_alone() -> None:
     assert (result.level, run.level_reason) in ((3, "changed by you"), (4, "")), "or it was done before"
     assert agent.reasoning_level == 4
     assert agent.analyze("again", level=1).result(10).level == 1
+
+
+# -- what it calls, and by which name it is found ------------------------------------------------
+
+
+def test_handlers_hear_of_the_runs_to_come_in_the_context_that_they_were_given_in() -> None:
+    said: list[tuple[str, str]] = []
+    where = contextvars.ContextVar("where", default="nowhere")
+    agent = OpenClawAgent("heard", model=Echo(), reasoning_level=1)
+    agent.analyze("before").result(10)
+
+    def register() -> None:
+        where.set("a cell")
+        agent.on("token", lambda text: said.append((where.get(), text)))
+        assert agent.on("end", handler) is handler
+
+    def handler(end: End) -> None:
+        said.append((where.get(), str(end.status)))
+
+    contextvars.copy_context().run(register)
+    agent.analyze("q", session="s").result(10)
+    limit = time.monotonic() + 60
+    while len(said) < 2 and time.monotonic() < limit:
+        time.sleep(0.005)
+    assert said == [("a cell", "q|1||1"), ("a cell", "done")]
+    with pytest.raises(ConfigError, match="an agent has no event 'tokens'; there are end, step, token"):
+        agent.on("tokens", print)
+
+
+def test_an_agent_at_the_local_gateway_may_have_its_client_given() -> None:
+    client = Runtime.shared().client()
+    agent = OpenClawAgent("given", client, model=Echo(), instructions="softly", reasoning_level=1)
+    assert agent.analyze("q").result(10) == "q|1|softly|1"
+    assert (agent.has_model, agent.model_name, agent.id) == (True, None, "given")
+    plain = OpenClawAgent(client=client)
+    assert (plain.has_model, plain.model_name, plain.id) == (False, None, "main")
+
+
+def test_the_newest_of_a_name_is_found_as_long_as_somebody_has_it() -> None:
+    first, second = OpenClawAgent("twin", model=Echo()), OpenClawAgent("twin", model=Echo())
+    assert known_agents()["twin"] is second
+    assert first is not second
+    del first, second
+    gc.collect()
+    assert "twin" not in known_agents()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -13,10 +14,11 @@ from openclaw_nb.errors import ConfigError, ModelError
 from openclaw_nb.events import Status, Step, Usage
 from openclaw_nb.front import Front
 from openclaw_nb.models.base import ModelEvent, ModelRequest, TextDelta
+from openclaw_nb.reasoning.budgets import Budget
 from openclaw_nb.reasoning.estimates import Observation
 from openclaw_nb.run import Result
 from tests.foreign import foreign
-from tests.spine import asynchronous
+from tests.spine import asynchronous, serving
 
 CENT = (0.0, 10_000.0)
 """A token that is made costs a cent."""
@@ -35,10 +37,13 @@ class Priced:
         self.asked = 0
         self.levels: list[int] = []
         self.breaks: list[int] = []
+        self.gate: threading.Event | None = None
 
     async def stream(self, request: ModelRequest) -> AsyncIterator[ModelEvent]:
         self.asked += 1
         self.levels.append(request.level)
+        while self.gate is not None and not self.gate.is_set():  # noqa: ASYNC110 - of another thread
+            await asyncio.sleep(0.001)
         breaks = self.breaks.pop(0) if self.breaks else None
         for n in range(self.words):
             if n == breaks:
@@ -175,21 +180,37 @@ def test_a_gateway_elsewhere_keeps_it_too() -> None:
 
 
 @asynchronous
+async def test_the_first_runs_of_a_cluster_work_beside_each_other() -> None:
+    """Nobody has heard yet which model it is, nor what that costs."""
+    async with serving(model := Priced(words=3)) as (_, client):
+        model.gate = threading.Event()
+        client.budget = Budget(1.0, "cluster")
+        runs = [Front().send(client, "q", session=name) for name in "abc"]
+        assert client.budget.left == 0.125
+        model.gate.set()
+        assert [(await run).cost for run in runs] == [0.03] * 3
+        assert client.budget.spent == pytest.approx(0.09)
+        assert client.budget.held == 0
+
+
+@asynchronous
 async def test_a_gateway_that_keeps_none_is_not_asked() -> None:
     async with foreign() as (gateway, client):
-        with pytest.raises(ConfigError, match="does not say what its model costs, so no budget can be kept there"):
+        with pytest.raises(ConfigError, match="says what a run cost only when it has ended, so no budget"):
             Front().send(client, "q", budget=1.0)
-        assert "chat.send" not in gateway.methods()
+        assert not gateway.sent
 
 
 def test_runs_at_once_cannot_spend_the_same_money() -> None:
     agent = taught(OpenClawAgent("one", model=(model := Priced(words=1_000)), budget=1.0, reasoning_level=1), one=4)
+    model.gate = threading.Event()
     runs = []
     for number in range(20):
         try:
             runs.append(agent.analyze("q", session=f"s{number}"))
         except BudgetReached as error:
             assert "held by what is at work" in str(error)  # noqa: PT017 - only some are refused
+    model.gate.set()
     for run in runs:
         run.result(20)
     assert len(runs) > 1

@@ -22,17 +22,19 @@ TESTS = Path(__file__).parent
 LONGEST = 400
 
 FLOORS = {
-    "config": 0, "door": 0, "errors": 0, "events": 0, "health": 0, "logs": 0, "markup": 0, "options": 0,
-    "outputs": 0, "prompts": 0, "protocol": 0, "reasoning": 0, "redaction": 0, "remarkdown": 0, "render": 0,
-    "seams": 0, "secret": 0, "tables": 0, "version": 0, "wording": 0,
-    "client": 1, "flights": 1, "inflight": 1, "ledger": 1, "link": 1, "models": 1, "pulse": 1, "run": 1,
-    "spending": 1, "stability": 1, "terminal": 1, "tokens": 1, "tools": 1,
-    "answers": 2, "corrections": 2, "engine": 2, "judge": 2, "metrics": 2, "sessions": 2, "snapshots": 2,
-    "agent": 3, "allowance": 3, "cluster": 3, "connection": 3, "distributed": 3, "doorkeeper": 3, "front": 3,
-    "gateway": 3, "outlook": 3, "pool": 3, "runs": 3,
-    "__main__": 4, "cli": 4, "doctor": 4, "runtime": 4,
-    "commands": 5, "completion": 5, "controls": 5, "magics": 5, "namespace": 5, "nested": 5, "notebook": 5,
-    "session_commands": 5, "widgets": 5,
+    "approval_words": 0, "config": 0, "dialogue": 0, "door": 0, "errors": 0, "events": 0, "health": 0, "logs": 0,
+    "markup": 0, "openclaw_config": 0, "options": 0, "outputs": 0, "private_files": 0, "prompts": 0, "protocol": 0,
+    "reasoning": 0, "redaction": 0, "remarkdown": 0, "render": 0, "seams": 0, "secret": 0, "side_by_side": 0,
+    "tables": 0, "tokens": 0, "version": 0, "waits": 0, "wording": 0,
+    "approvals": 1, "client": 1, "identity": 1, "ledger": 1, "models": 1, "run": 1, "spending": 1, "stability": 1,
+    "terminal": 1, "tools": 1,
+    "answers": 2, "corrections": 2, "engine": 2, "judge": 2, "metrics": 2, "remote": 2, "sessions": 2, "sharing": 2,
+    "snapshots": 2,
+    "agent": 3, "allowance": 3, "cluster": 3, "deploy": 3, "distributed": 3, "front": 3, "gateway": 3, "node": 3,
+    "outlook": 3, "pool": 3,
+    "__main__": 4, "cli": 4, "configured": 4, "doctor": 4, "runtime": 4,
+    "cells": 5, "commands": 5, "controls": 5, "magics": 5, "namespace": 5, "nested": 5, "notebook": 5, "waiting": 5,
+    "widgets": 5,
 }  # fmt: skip
 
 
@@ -136,13 +138,16 @@ def test_no_cycles() -> None:
         pytest.fail(" -> ".join(error.args[1]))
 
 
-def test_two_seams() -> None:
+def test_the_seams() -> None:
     calls = [n for n in ast.walk(MODULES["seams"].tree) if isinstance(n, ast.Call) and ast.unparse(n.func) == "_late"]
     assert [ast.literal_eval(call.args[0]) for call in calls] == [
+        "openclaw_nb.runtime:configured",
         "openclaw_nb.runtime:local_runtime",
         "openclaw_nb.widgets.stream:show_run",
+        "openclaw_nb.widgets.lanes:show_pool",
+        "openclaw_nb.node.node:attend",
     ]
-    assert _exports(MODULES["seams"]) == ["local_runtime", "show_run"]
+    assert _exports(MODULES["seams"]) == ["attend", "configured", "local_runtime", "show_pool", "show_run"]
 
 
 @every_module

@@ -227,6 +227,41 @@ def test_the_target_names_no_server(target: bytes) -> None:
     assert Door(["t"], "127.0.0.1").refuses([], ["127.0.0.1"], b"/any/path?query") is None
 
 
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "address"),
+    [
+        ("10.0.0.5", ["203.0.113.7"], "203.0.113.7"),
+        ("10.0.0.5", ["1.2.3.4, 203.0.113.7"], "203.0.113.7"),
+        ("10.0.0.5", ["1.2.3.4", "203.0.113.7:4711"], "203.0.113.7"),
+        ("10.0.0.5", ["203.0.113.7, 10.0.0.6"], "203.0.113.7"),
+        ("10.0.0.5", ["10.0.0.7,10.0.0.6"], "10.0.0.7"),
+        ("::ffff:10.0.0.5", ["[2001:db8::1]:80"], "2001:db8::1"),
+        ("2001:db8:1::2", ["[2001:db8::1]"], "2001:db8::1"),
+        ("10.0.0.5", ["::ffff:203.0.113.7"], "203.0.113.7"),
+        ("10.0.0.5", [], "10.0.0.5"),
+        ("10.0.0.5", [""], "10.0.0.5"),
+        ("10.0.0.5", ["203.0.113.7, unknown"], "10.0.0.5"),
+        ("10.0.0.5", ["203.0.113.7,"], "10.0.0.5"),
+        ("10.1.0.5", ["203.0.113.7"], "10.1.0.5"),
+        ("203.0.113.9", ["10.0.0.5"], "203.0.113.9"),
+        ("", ["203.0.113.7"], ""),
+        ("192.0.2.9", ["203.0.113.7"], "203.0.113.7"),
+    ],
+)
+def test_only_trusted_proxies_are_believed(peer: str, forwarded: list[str], address: str) -> None:
+    door = Door(["t"], "10.0.0.1", trusted_proxies=["10.0.0.0/24", "2001:db8:1::2", "::ffff:192.0.2.8/125"])
+    assert door.came_from(peer, forwarded) == address
+    assert Door(["t"], "10.0.0.1").came_from(peer, forwarded) == peer
+
+
+@pytest.mark.parametrize(
+    "proxy", ["", "10.0.0", "10.0.0.1/24", "haproxy", "10.0.0.0/33", "0.0.0.0/0", "::/0", "::ffff:0:0/96", "*"]
+)
+def test_proxies_that_are_none(proxy: str) -> None:
+    with pytest.raises(ConfigError, match=r"no address of a balancer|is everybody"):
+        Door(["t"], "127.0.0.1", trusted_proxies=[proxy])
+
+
 @pytest.mark.parametrize("name", ["", "gw:80", "https://gw", "gw/", "*.example.org", "[::1]", "a..b", "gw\n", "ſ.org"])
 def test_names_that_are_none(name: str) -> None:
     with pytest.raises(ConfigError, match="is no name of a host"):

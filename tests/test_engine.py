@@ -17,7 +17,7 @@ from openclaw_nb.errors import ConfigError, ModelError, OpenClawError, RequestEr
 from openclaw_nb.events import Usage
 from openclaw_nb.models.base import Model, ModelEvent, ModelRequest, TextDelta, ThinkingDelta
 from openclaw_nb.snapshots import SnapshotStore
-from tests.spine import any_text, asynchronous, play
+from tests.spine import any_text, asynchronous, play, soon
 
 
 class Scripted:
@@ -29,6 +29,7 @@ class Scripted:
         self.events = events
         self.gate = gate
         self.asked: list[ModelRequest] = []
+        self.waits = False  # at its gate, with all said
         self.closed = 0
 
     async def stream(self, request: ModelRequest) -> AsyncIterator[ModelEvent]:
@@ -39,6 +40,7 @@ class Scripted:
                     raise event
                 yield event
             if self.gate is not None:
+                self.waits = True
                 await self.gate.wait()
         finally:
             self.closed += 1
@@ -137,7 +139,7 @@ async def test_a_stopped_turn_leaves_a_clean_pair() -> None:
     model = says("one ", "two", gate=asyncio.Event())
     engine = new_engine(model)
     task = asyncio.create_task(play_turn(engine, turn := Turn("k", "q")))
-    await asyncio.sleep(0.01)
+    await soon(lambda: model.waits, "that all of it came")
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -152,14 +154,14 @@ async def test_a_stopped_turn_leaves_a_clean_pair() -> None:
 
 
 @asynchronous
-async def test_a_turn_reads_its_session_once_and_writes_it_once() -> None:
+async def test_a_turn_reads_its_session_once_in_memory_and_writes_it_once() -> None:
     engine = new_engine(says("one"))
     statements: list[str] = []
     with engine.memory.store._database.transaction("the statements") as db:
         db.set_trace_callback(statements.append)
-    for id in ("k", "k2"):
+    for id, reads in (("k", ["BEGIN"]), ("k2", []), ("k3", [])):
         await play_turn(engine, Turn(id, "q"))
-        assert [words for words in statements if words.startswith("BEGIN")] == ["BEGIN", "BEGIN IMMEDIATE"]
+        assert [words for words in statements if words.startswith("BEGIN")] == [*reads, "BEGIN IMMEDIATE"]
         statements.clear()
 
 
@@ -194,6 +196,13 @@ async def test_failures(error: BaseException, sentence: str) -> None:
     assert [message["content"] for message in model.asked[-1].messages] == ["q", "half", "again"]
 
 
+@asynchronous
+async def test_a_failure_tells_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MINE_API_KEY", "a-value-to-keep-quiet")
+    with pytest.raises(ModelError, match=r"^the model scripted failed: ValueError: refused: env:MINE_API_KEY$"):
+        await play_turn(new_engine(Scripted(ValueError("refused: a-value-to-keep-quiet"))), Turn("k", "q"))
+
+
 @pytest.mark.parametrize("events", [[], [ThinkingDelta("hm")], [TextDelta("")], [ValueError("no")], [Usage(1, 0)]])
 @asynchronous
 async def test_where_nothing_came_nothing_is_kept(events: list[Any]) -> None:
@@ -222,14 +231,13 @@ async def test_a_model_that_never_waits_lets_the_loop_turn() -> None:
         name = "endless"
 
         async def stream(self, request: ModelRequest) -> AsyncIterator[ModelEvent]:
+            asyncio.get_running_loop().call_later(0.02, turned.set)
             while not turned.is_set():
                 yield TextDelta("x")
 
     turned = asyncio.Event()
-    asyncio.get_running_loop().call_later(0.02, turned.set)
     assert await play_turn(new_engine(Endless()), Turn("k", "q"))
     turned.clear()
-    asyncio.get_running_loop().call_later(0.02, turned.set)
     with pytest.raises(RunError):  # the loop turned, and the model ended, while it repeated what is known
         await play_turn(new_engine(Endless()), Turn("k", "q", partial="x" * 1_000_000))
 

@@ -13,6 +13,7 @@ from openclaw_nb.errors import (
     BudgetReached,
     ConfigError,
     ConnectionLost,
+    DeadlockError,
     ModelError,
     OpenClawError,
     ProtocolError,
@@ -20,7 +21,9 @@ from openclaw_nb.errors import (
     RunError,
     RunTimeout,
     SnapshotError,
+    TaskTimeout,
     is_retryable,
+    nearest,
     one_line,
 )
 from openclaw_nb.run import Result
@@ -33,8 +36,10 @@ TREE = [
     (RequestError, "INVALID_REQUEST", OpenClawError),
     (RunError, "RUN_FAILED", OpenClawError),
     (BudgetReached, "BUDGET", RunError),
+    (DeadlockError, "DEADLOCK", RunError),
     (ModelError, "MODEL", RunError),
     (RunTimeout, "TIMEOUT", TimeoutError),
+    (TaskTimeout, "TIMEOUT", RunTimeout),
     (SnapshotError, "SNAPSHOT", OpenClawError),
 ]
 
@@ -56,7 +61,8 @@ def test_the_tree_in_the_docstring_is_the_tree() -> None:
     assert errors.__doc__ is not None
     named = {line.split()[-1] for line in (part.split("  ")[0] for part in errors.__doc__.split("─ ")) if line.split()}
     assert {type.__name__ for type, _, _ in TREE} <= named | set(errors.__doc__.split())
-    assert set(errors.__all__) == {type.__name__ for type, _, _ in TREE} | {"OpenClawError", "is_retryable", "one_line"}
+    others = {"OpenClawError", "is_retryable", "nearest", "one_line"}
+    assert set(errors.__all__) == {type.__name__ for type, _, _ in TREE} | others
 
 
 def test_a_failed_run_keeps_what_came() -> None:
@@ -92,6 +98,12 @@ def test_a_failed_run_keeps_what_came() -> None:
 )
 def test_what_trying_again_can_help(error: BaseException, helps: bool) -> None:
     assert is_retryable(error) is helps
+
+
+def test_nearest() -> None:
+    known = {"maxThreads": 1, "timeout": 2}
+    assert nearest("maxThread", known) == "; did you mean maxThreads?"
+    assert nearest("zzz", known) == nearest("", known) == nearest("x", ()) == ""
 
 
 def test_one_line() -> None:

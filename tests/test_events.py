@@ -7,7 +7,7 @@ from dataclasses import FrozenInstanceError
 import pytest
 
 from openclaw_nb import events
-from openclaw_nb.events import Delta, End, Level, State, Status, Step, Usage
+from openclaw_nb.events import Approval, Delta, End, Level, State, Status, Step, Usage
 
 
 def test_the_last_three_statuses_are_final() -> None:
@@ -33,4 +33,4 @@ def test_what_happened_does_not_change(event: object) -> None:
 
 
 def test_every_event_of_a_run_is_one() -> None:
-    assert set(events.RunEvent.__args__) == {Delta, Step, State, Level, End}  # type: ignore[attr-defined]
+    assert set(events.RunEvent.__args__) == {Delta, Step, State, Level, Approval, End}  # type: ignore[attr-defined]

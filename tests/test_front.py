@@ -17,6 +17,7 @@ from openclaw_nb.events import Status
 from openclaw_nb.front import Front
 from openclaw_nb.reasoning.levels import Decision
 from openclaw_nb.reasoning.predictor import Prediction, ReasoningLevelPredictor
+from tests.foreign import foreign
 from tests.spine import asynchronous, serving, soon
 from tests.staged import Staged
 
@@ -203,6 +204,21 @@ async def test_a_run_of_auto_that_is_changed_on_its_way_is_learned() -> None:
             assert learned(chosen) == lessons
 
 
+@asynchronous
+async def test_a_level_that_the_gateway_has_no_model_for_teaches_nothing() -> None:
+    """A model that cannot think so deep says nothing about the task."""
+    async with foreign() as (gateway, client):
+        gateway.levels = ["off"]
+        chosen = front()
+        run = chosen.send(client, "3.0")
+        await soon(lambda: gateway.sent)
+        await gateway.say(run.id, "here", "final")
+        await run
+        await soon(lambda: not chosen.active)
+        assert "not medium" in run.level_reason
+        assert learned(chosen) == []
+
+
 @pytest.mark.parametrize("made", [{"adaptive": False}, {"level": 1}])
 @asynchronous
 async def test_where_auto_did_not_choose_nothing_is_learned(made: dict[str, Any]) -> None:
@@ -343,7 +359,7 @@ async def test_nothing_is_held_for_longer_than_it_is_needed() -> None:
 
 @asynchronous
 async def test_from_many_threads_at_once() -> None:
-    async with serving(Staged()) as (_, client):
+    async with serving(Staged(), auto_degrade=False) as (_, client):  # forty at once may be slow, which is no matter
         chosen = front()
         runs: list[Any] = []
 

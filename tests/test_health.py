@@ -36,6 +36,7 @@ def test_errors_of_the_last_minute() -> None:
         health.failed(moment)
     assert not health.unstable(WINDOW)
     assert health.why == ""
+    assert (health.errors(WINDOW), health.errors(WINDOW + 30)) == (2, 1)
     health.failed(WINDOW + 1)
     assert health.unstable(WINDOW + 1)
     assert health.why == "3 errors in the last minute"

@@ -159,8 +159,9 @@ async def test_a_branch_begins_from_the_state_at_that_moment() -> None:
         await client.send("zero")
         first = client.send("wait one")
         await soon(lambda: first.text)
-        branches = [client.send(f"beside {n}", busy="branch") for n in (2, 3)]
-        for run in branches:
+        branches = []
+        for n in (2, 3):  # one after the other, as who ends first has the first name
+            branches.append(run := client.send(f"beside {n}", busy="branch"))
             await run
         assert [run.session for run in branches] == ["main-2", "main-3"]
         assert told(served) == pair("zero")

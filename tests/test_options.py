@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from openclaw_nb.errors import ConfigError
-from openclaw_nb.options import LIMITS, OPTIONS, CellOptions, parse, read, title
+from openclaw_nb.options import LIMITS, OPTIONS, CellOptions, parse, read, title, whole
+from openclaw_nb.pool import ThreadPool
 
 
 def test_nothing_chosen() -> None:
@@ -19,6 +20,8 @@ def test_all_of_them() -> None:
     line = "--from before --busy branch --vars 'a, b,a'"
     assert parse(line) == CellOptions(base="before", busy="branch", vars=("a", "b"))
     assert parse("--as 'City | None'") == CellOptions(output="City | None")
+    line = "--agents 'coder, tester,coder' --mode pipeline --pool 4"
+    assert parse(line) == CellOptions(agents=("coder", "tester", "coder"), mode="pipeline", pool=4)
 
 
 @pytest.mark.parametrize(("text", "level"), [("auto", "auto"), ("1", 1), ("deep", 3), ("'4 ultra'", 4)])
@@ -48,6 +51,11 @@ def test_levels(text: str, level: object) -> None:
         ("--vars a,_b", "--vars: '_b' is private by its underscore"),
         ("--from ' '", "1 to 100 printable characters"),
         ("--from", "--from needs a value: --from SNAPSHOT"),
+        ("--agents coder,", "--agents: '' is no agent's name; write them without spaces, as in coder,tester,reviewer"),
+        ("--agents a:b", "'a:b' is no agent's name"),
+        ("--mode serial", "--mode: 'serial' is neither parallel nor pipeline"),
+        ("--pool 0", "--pool: '0' is not a whole number from 1 to 1,000"),
+        ("--pool ٣", "'٣' is not a whole number"),
         ("what is this", "'what' is no option; the prompt goes on the lines below"),
         ("--model 'open", "the line cannot be read: no closing quotation"),
     ],
@@ -63,6 +71,15 @@ def test_commands_take_options_among_other_words() -> None:
     assert read(["a", "--mb", "5", "b", "--days=2"], LIMITS) == ({"mb": 5.0, "days": 2.0}, ["a", "b"])
     with pytest.raises(ConfigError, match=r"there is no option --day; did you mean --days\?"):
         read(["--day", "3"], LIMITS)
+
+
+def test_a_pool_takes_every_size_that_can_be_written() -> None:
+    for size in ("1", "1000"):
+        with ThreadPool(whole(size), whole(size)) as pool:
+            assert pool.max_threads == int(size)
+    for size in ("0", "1001", "1000000000", "-1", "1.0", ""):
+        with pytest.raises(ConfigError, match="is not a whole number from 1 to 1,000"):
+            whole(size)
 
 
 @pytest.mark.parametrize("name", ["", " ", "a\nb", "\x1b[2J", "\u202e", "\ud800", "x" * 101])

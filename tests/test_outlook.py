@@ -83,10 +83,10 @@ def test_history_instructions_and_tools_are_sent_each_time() -> None:
 
     plain = OpenClawAgent("plain", model=Steady())
     told = OpenClawAgent("told", model=Steady(), instructions="be brief " * 50, tools=[tool])
-    one, two = (Outlook("q", Target(agent.client, agent._id)).query for agent in (plain, told))
+    one, two = (Outlook("q", Target(agent.client, agent.id)).query for agent in (plain, told))
     assert two.before > one.before + 100
     plain.analyze("a long question " * 20, session="long").result(10)
-    later = Outlook("q", Target(plain.client, plain._id, session="long")).query
+    later = Outlook("q", Target(plain.client, plain.id, session="long")).query
     assert later.before > one.before + 60 + 40
 
 

@@ -18,7 +18,9 @@ import pytest
 from openclaw_nb.version import __version__
 
 ROOT = Path(__file__).parents[1]
-MADE = shutil.ignore_patterns(".git", ".venv", "build", "dist", "node_modules", "static", ".*_cache", "__pycache__")
+# Other suites run beside this one, and what they keep there comes and goes.
+KEPT = (".git", ".venv", "build", ".*_cache", "__pycache__", ".hypothesis", ".vite*")
+MADE = shutil.ignore_patterns(*KEPT, "dist", "node_modules", "static")
 INFO = f"openclaw_nb-{__version__}.dist-info"
 OFFLINE = ("No matching distribution found", "npm error code ENOTFOUND", "npm error network")
 
@@ -59,8 +61,9 @@ def test_wheel_holds_the_package_and_what_it_shows(wheel: zipfile.ZipFile) -> No
     names = set(wheel.namelist())
     sources = {p.relative_to(ROOT).as_posix() for p in (ROOT / "openclaw_nb").rglob("*.py")}
     assert sources <= names
-    built = {f"openclaw_nb/static/{name}.js" for name in ("level", "stream", "timeline")}
-    assert {"openclaw_nb/py.typed", "openclaw_nb/reasoning/weights.json", *built} <= names
+    built = {f"openclaw_nb/static/{name}.js" for name in ("lanes", "level", "pool", "stream", "timeline")}
+    config = {f"openclaw_nb/config/{name}" for name in ("cluster.schema.json", "example.yaml")}
+    assert {"openclaw_nb/py.typed", "openclaw_nb/reasoning/weights.json", *config, *built} <= names
     tops = {name.partition("/")[0] for name in names}
     assert tops == {"openclaw_nb", INFO}
     assert not [name for name in names if name.endswith((".ts", ".map", ".ipynb"))]
@@ -95,7 +98,7 @@ def _hatch(target: str, source: Path, out: Path, first: Path) -> Path:
 
 def test_sdist_builds_without_npm(tmp_path: Path) -> None:
     """An sdist carries the built files, so whoever installs from it downloads no JavaScript."""
-    source = shutil.copytree(ROOT, tmp_path / "source", ignore=shutil.ignore_patterns(".git", ".venv", "build"))
+    source = shutil.copytree(ROOT, tmp_path / "source", ignore=shutil.ignore_patterns(*KEPT))
     own_node = Path(sys.executable).parent
     with tarfile.open(_hatch("sdist", source, tmp_path / "sdist", own_node)) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}

@@ -12,7 +12,7 @@ from nbconvert.exporters import HTMLExporter, MarkdownExporter
 
 from openclaw_nb import render
 from openclaw_nb.errors import ModelError
-from openclaw_nb.events import Delta, End, State, Status, Step, Usage
+from openclaw_nb.events import Approval, Delta, End, State, Status, Step, Usage
 from openclaw_nb.render import bundle, clean, footer, plain
 from openclaw_nb.run import Result, Run
 
@@ -64,6 +64,41 @@ def test_the_html_has_the_structure_of_the_live_view() -> None:
     assert '<span class="ocnb-end">offline</span>' in html
 
 
+ASKED = (
+    Step("tool:call_1", "exec: make test", 0, "2 passed", 0, 0.8),
+    Step("approval:a1", "allowed once", 0, "make `test` <b> ⟨ESC⟩[8m"),
+    Step("approval:a2", "denied elsewhere", 0, "rm -rf ~"),
+)
+
+
+def test_what_was_allowed_and_denied_is_said_in_every_form() -> None:
+    saved = bundle(done("Yes.", steps=ASKED))
+    assert re.findall(r'data-code="true"><summary><b>(.*?)</b>', saved["text/html"]) == [
+        "exec: make test", "allowed once", "denied elsewhere",
+    ]  # fmt: skip
+    assert "make `test` &lt;b&gt; ⟨ESC⟩[8m" in saved["text/html"]
+    said = "allowed once: make &#96;test&#96; &lt;b> ⟨ESC⟩\\[8m\n\ndenied elsewhere: rm -rf \\~"
+    assert saved["text/markdown"] == f"Yes.\n\n{said}"
+    said = "allowed once: make `test` <b> ⟨ESC⟩[8m\ndenied elsewhere: rm -rf ~"
+    assert saved["text/plain"].startswith(f"Yes.\n\n{said}\ndone")
+
+
+def test_what_still_waits_at_the_end_is_said_with_the_way_to_decide() -> None:
+    run = Run("r")
+    run.push(Delta(0, "Asked.", 1))
+    run.approvals.ask(Approval("a1b2c3d4e5", "exec wants to run", "ls\nrm <b>"), lambda allow: None)
+    assert "waiting for your" not in bundle(run)["text/html"], "the live view has its own"
+    run.push(End(Status.DONE))
+    said = "waiting for your approval · exec wants to run: ls ↵ rm {} · %openclaw allow a1b2c3d4"
+    saved = bundle(run)
+    assert said.format("<b>") in saved["text/plain"]
+    assert said.format("&lt;b>") in saved["text/markdown"]
+    assert 'data-tone="warn"' in saved["text/html"]
+    assert "ls ↵ rm &lt;b&gt;" in saved["text/html"]
+    run.approvals.settle("a1b2c3d4e5", "deny")
+    assert "waiting for your approval" not in bundle(run)["text/html"]
+
+
 def test_a_step_of_many_lines_unfolds() -> None:
     html = bundle(done(steps=(Step("p", "plan", 0, "first\nlast", 96, 0.8),)))["text/html"]
     assert '<details class="ocnb-step" data-long="true"><summary><b>plan</b>' in html
@@ -78,7 +113,7 @@ def test_without_style_the_footer_still_has_separators() -> None:
 
 def test_the_style_sheet_is_inlined_once_where_it_is_built(tmp_path, monkeypatch) -> None:
     sheet = tmp_path / "view.css"
-    monkeypatch.setattr(render, "_CSS", sheet)
+    monkeypatch.setattr(render, "_STATIC", tmp_path)
     render._css.cache_clear()
     assert "<style>" not in bundle(done())["text/html"]
     sheet.write_text(".ocnb{color:red}\n\n.x{}\n")
@@ -136,6 +171,16 @@ def test_footer_of_a_finished_run() -> None:
     assert (line.state, line.tone, line.end) == ("done", "ok", "offline")
     assert line.parts == ("level 2 standard", "9,120 tokens", "10.9 s", "$0.0054")
     assert footer(done(), live=False).parts == ("level 2 standard", "731 tokens", "$0.0054")
+
+
+def test_footer_says_how_it_came_to_its_end() -> None:
+    """Who answered in place of a cluster that is away, or that a part is missing, is not only in `run.words`."""
+    elsewhere = Result("hi", words="done, at b, as a is away")
+    assert (footer(elsewhere).state, footer(elsewhere).tone) == ("done, at b, as a is away", "ok")
+    assert bundle(elsewhere)["text/plain"].endswith("\n\ndone, at b, as a is away")
+    assert footer(elsewhere, live=False).state == "done", "as it is on any other day"
+    gap = Result("hi", words="what came while the link was cut is not here")
+    assert footer(gap, live=False).state == gap.words
 
 
 def test_footer_of_a_stopped_run() -> None:

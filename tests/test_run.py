@@ -143,11 +143,12 @@ def test_its_own_thread_must_not_wait_for_it() -> None:
     assert list(run) == ["a"]
 
 
-def test_a_listener_that_fails_disturbs_nobody(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("error", [ZeroDivisionError, SystemExit, KeyboardInterrupt])
+def test_a_listener_that_fails_disturbs_nobody(caplog: pytest.LogCaptureFixture, error: type[BaseException]) -> None:
     run, events = new_run(), list[RunEvent]()
 
     def broken(event: RunEvent) -> None:
-        raise ZeroDivisionError
+        raise error
 
     run.subscribe(broken)
     run.subscribe(events.append)
@@ -189,6 +190,18 @@ def test_what_is_settled_before_the_end_is_settled_for_who_waits() -> None:
     assert seen == [(Status.DONE, False)]
     run.before_end(lambda late: seen.append((late, run.done())))
     assert seen[1:] == [(end, True)]
+
+
+def test_who_begins_to_listen_while_it_ends_hears_of_the_end() -> None:
+    """Or a loop over its deltas, which has just seen that it is not over, would wait for ever."""
+    run, heard = new_run(), list[RunEvent]()
+
+    def begin(_: End) -> None:
+        run.subscribe(heard.append)
+
+    run.before_end(begin)
+    run.push(End(Status.DONE))
+    assert heard == [End(Status.DONE)]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -324,3 +337,11 @@ def test_final_states() -> None:
 
 def test_a_run_error_without_partial() -> None:
     assert RunError("x").partial is None
+
+
+def test_an_answer_that_cannot_be_read_is_a_failure() -> None:
+    run = new_run(read=int)
+    feed(run, ["seven"])
+    with pytest.raises(RunError, match=r"^the answer could not be read: ValueError: invalid literal for int"):
+        run.result(0)
+    assert run.status is Status.FAILED

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
 
+import psutil
 import pytest
 
 from openclaw_nb import Runtime
@@ -37,8 +37,8 @@ def test_nothing_is_left_after_close() -> None:
     runtime.close()
     assert set(threading.enumerate()) == before
     assert Runtime.running() is None
-    with socket.socket() as probe:
-        assert probe.connect_ex(("127.0.0.1", int(url.rpartition(":")[2]))) != 0
+    ours = psutil.Process().net_connections("inet")  # another process may have that port by now
+    assert int(url.rpartition(":")[2]) not in {one.laddr.port for one in ours if one.status == psutil.CONN_LISTEN}
     runtime.close()  # a second time is nothing
 
 
@@ -56,11 +56,11 @@ def test_closing_ends_runs_at_work() -> None:
     runtime = Runtime.shared()
     agent = runtime.register(AgentSpec("endless", FunctionModel(endless)))
     run = runtime.client().send("go", agent=agent)
-    assert next(iter(run)) == "on and "
+    assert next(iter(run)).startswith("on and ")  # what there is by then, which may be more
     runtime.close()
     with pytest.raises(RunError, match="closed"):
-        run.result(5)
-    assert closed.wait(5)
+        run.result(30)
+    assert closed.wait(30)
 
 
 def test_the_environment_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,6 +94,6 @@ def test_a_forked_child_gets_a_runtime_of_its_own(runtime: Runtime) -> None:
     child = os.fork()
     if child == 0:
         fresh = Runtime.shared()
-        answer = fresh.client().send("what is 2+3?").result(10)
+        answer = fresh.client().send("what is 2+3?").result(60)
         os._exit(0 if fresh is not runtime and "5" in answer else 1)
     assert os.waitpid(child, 0)[1] == 0

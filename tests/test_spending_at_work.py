@@ -187,6 +187,7 @@ def test_estimates_hold_on_real_runs(answering: Callable[..., Mock], figure: Cal
 
     mock = answering(VENDORS["openai"], tokens=answer)
     agent = OpenClawAgent("mocked", model=VENDORS["openai"].model)
+    agent.client.stability.auto = False  # a slow machine would have what follows asked at level 1
     estimator = AdaptiveCostEstimator(agent)
 
     async def work() -> list[tuple[bool, bool, bool, float]]:

@@ -71,7 +71,9 @@ def test_no_other_can_read_it_at_any_moment(path: Path) -> None:
     done = threading.Event()
 
     def look() -> None:
-        while not done.is_set():
+        over = False
+        while not over:
+            over = done.is_set()  # and once more then, as it may have had no turn before
             for entry in os.scandir(path.parent):
                 try:
                     seen.add(stat.S_IMODE(entry.stat().st_mode))
@@ -99,7 +101,9 @@ def test_a_reader_sees_whole_files_only(path: Path) -> None:
     done = threading.Event()
 
     def read() -> None:
-        while not done.is_set():
+        over = False
+        while not over:
+            over = done.is_set()  # and once more then, as it may have had no turn before
             counts.append(len(TokenFile(path).current()))
 
     reading = threading.Thread(target=read)

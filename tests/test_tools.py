@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import pickle
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from copy import copy, deepcopy
 from enum import Enum
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -275,6 +277,10 @@ def test_of_long_text_it_says_how_much_is_left_out() -> None:
     assert len(kept) + int(more.split()[0].replace(",", "")) == 1_000_000
 
 
+def test_colours_of_a_terminal_are_left_out() -> None:
+    assert gives("\x1b[31m\x1b[1m1 failed\x1b[0m, 2 passed") == "1 failed, 2 passed"
+
+
 def test_what_a_secret_holds_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
     from openclaw_nb.secret import Secret
 
@@ -319,3 +325,21 @@ def test_boxes_of_the_same_tools_are_equal() -> None:
 def test_two_tools_of_one_name_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"two tools are called weather; give one another name"):
         Toolbox([weather, Tool(visit, name="weather")])
+
+
+# -- copies --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("copied", [copy, deepcopy, lambda tool: pickle.loads(pickle.dumps(tool))])
+def test_a_copy_is_the_same_tool(copied: Callable[[Tool], Tool]) -> None:
+    tool = Tool(weather, name="sun", description="Sun only.")
+    made = copied(tool)
+    assert made is not tool
+    assert (made, hash(made)) == (tool, hash(tool))
+    assert made.definition == tool.definition
+    assert call(made, {"place": "Nice"}) == ToolResult("1 days of sun in Nice")
+    assert call(made, {"place": 3}) == call(tool, {"place": 3})
+
+
+def test_a_pickle_holds_what_a_tool_is_made_of_and_no_more() -> None:
+    assert b"pydantic" not in pickle.dumps(Tool(weather))

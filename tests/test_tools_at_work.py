@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
 import threading
 import weakref
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from openclaw_nb.tools import Tool, ToolResult
+from openclaw_nb.tools import Tool, Toolbox, ToolResult
 from tests.spine import asynchronous
 
 
@@ -182,3 +183,29 @@ def test_a_thread_that_outlives_its_loop_harms_nobody() -> None:
     for thread in left:
         assert thread.daemon, "it must not hold up the end of the process"
         thread.join(10)
+
+
+# -- at a place ----------------------------------------------------------------------------------
+
+
+@asynchronous
+async def test_a_place_is_given_the_name_and_the_work_and_says_what_came_of_it() -> None:
+    def add(a: int, b: int) -> int:
+        return a + b
+
+    seen: list[tuple[str, bool]] = []
+
+    async def place(name: str, work: Callable[[], Any]) -> ToolResult:
+        seen.append((name, inspect.iscoroutinefunction(work)))
+        given: ToolResult = await work() if inspect.iscoroutinefunction(work) else work()
+        return ToolResult(f"{given.text} there", given.failed)
+
+    tools = Toolbox([add, later])
+    there = tools.at(place)
+    assert await there.call("add", {"a": 1, "b": 2}) == ToolResult("3 there")
+    assert await there.call("later", {"n": 4}) == ToolResult("4 there")
+    assert await there.call("add", {"a": 1}) == await tools.call("add", {"a": 1})
+    assert seen == [("add", False), ("later", True)], "what was not called went nowhere"
+    assert await tools.call("add", {"a": 1, "b": 2}) == ToolResult("3")
+    assert await there.at(None).call("add", {"a": 1, "b": 2}) == ToolResult("3")
+    assert there == tools

@@ -1,11 +1,11 @@
-/** What every widget carries: it fetches the view's code from the kernel's one library widget, once per page. */
+/** What every widget carries: it fetches its view's code from the kernel's library widget for it, once per page. */
 
 declare const __HASH__: string;
 
 type Any = any; // the loader is kept below 1.2 kB; the library has the types
 
 const page = globalThis as Any;
-const key = `openclaw_nb:${__HASH__}`;
+const keyOf = (model: Any) => `openclaw_nb:${__HASH__}:${model.get("_anywidget_id")}`;
 
 async function fetchLibrary(model: Any): Promise<Any> {
   for (let wait = 20; ; wait *= 2) {
@@ -26,6 +26,7 @@ export default () => {
   return {
     initialize({ model }: Any) {
       const early: unknown[] = [];
+      const key = keyOf(model);
       const keep = (message: unknown) => early.push(message);
       model.on("msg:custom", keep);
       page[key] ??= fetchLibrary(model);

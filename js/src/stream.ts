@@ -2,12 +2,14 @@
 
 import { Announcer } from "./lib/announce";
 import { Answer } from "./lib/answer";
+import { keeper } from "./lib/keeper";
 import { Lag } from "./lib/lag";
 import type { Model } from "./lib/model";
 import { installStyle } from "./lib/style";
 import { View } from "./lib/view";
 
 declare const __CSS__: string;
+declare const __ASKS_CSS__: string;
 
 const TICK = 200; // ms between two looks at the clock of the foot
 const PATIENCE = 500; // ms before missing text is asked for again
@@ -59,9 +61,16 @@ export function attach(model: Model, early: unknown[] = []) {
     for (const view of views) view.tick(answer, stopping);
   }
 
+  function decide(id: string, allow: boolean): void {
+    if (stopping || !answer.choose(id, allow)) return;
+    model.send({ kind: allow ? "allow" : "deny", id });
+    changed();
+  }
+
   function render(el: HTMLElement): () => void {
     installStyle("ocnb-style", __CSS__);
-    const view = new View(String(model.get("into") ?? ""), stop);
+    installStyle("ocnb-asks-style", __ASKS_CSS__);
+    const view = new View(String(model.get("into") ?? ""), stop, decide);
     views.add(view);
     el.append(view.root);
     changed();
@@ -85,19 +94,4 @@ export function attach(model: Model, early: unknown[] = []) {
   model.on("change", absorb);
   ask();
   return { render, dispose };
-}
-
-/**
- * What keeps a finished answer on the page after its widget is gone. Python replaces the display first, and then
- * the old place is no longer part of the page; a page reloaded in mid-run does not get that message.
- */
-function keeper(el: HTMLElement, root: HTMLElement): () => void {
-  let place: HTMLElement | null = null;
-  requestAnimationFrame(() => (place = el.parentElement));
-  return () => {
-    if (!place?.isConnected) return;
-    place.append(root);
-    // JupyterLab hides the place of a widget that is gone.
-    setTimeout(() => place?.classList.remove("lm-mod-hidden"));
-  };
 }

@@ -10,7 +10,7 @@ export function news(parents: number[], from = 0, to = parents.length): News & {
   const tips: number[] = [];
   parents.slice(0, to).forEach((parent, column) => {
     const number = parent !== NONE && tips[branch[parent]!] === parent ? branch[parent]! : branches.length;
-    if (number === branches.length) branches.push([number, number, parent, column]);
+    if (number === branches.length) branches.push([number, number, parent, column, ""]);
     branch.push(number);
     tips[number] = column;
   });
@@ -30,7 +30,8 @@ export function news(parents: number[], from = 0, to = parents.length): News & {
     lengths: columns.map(({ column }) => 2 * column + 2),
     sizes: columns.map(() => 495),
     levels: columns.map(() => 2),
-    spent: columns.map(({ column }) => 1200 * column),
+    costs: columns.map(({ column, parent }) => 1200 * (parent === NONE ? 0 : column - parent)),
+    pools: {},
     labels: {},
     renamed: {},
     heads: { main: 0 },

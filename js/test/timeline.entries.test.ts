@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { Entries, FAR, NONE } from "../src/lib/timeline/entries";
+import { facts, title } from "../src/lib/timeline/words";
 import { walk } from "../src/lib/timeline/walk";
 import { news } from "./snapshots";
 
@@ -47,6 +48,32 @@ describe("taking news", () => {
     expect([...entries.marks]).toEqual([[4, "now, twin"], [5, "try"], [6, "not ended"]]);
     entries.apply({ ...news(PARENTS, 7), renamed: { 1: "", 2: "x" } });
     expect([...entries.labels]).toEqual([[0, "start"], [2, "x"]]);
+  });
+});
+
+describe("a pool's run", () => {
+  const pools: Record<string, [string, string, number]> = { 1: ["coder, tester", "parallel, 2 agents", 0] };
+  const told = { ...news(PARENTS), pools, heads: { main: 1 } };
+  told.branches = told.branches.map(([n, lane, source, first]) => [n, lane, source, first, n === 1 ? "coder" : ""]);
+
+  it("is called by its agents, and their lines by their names, at the last of each", () => {
+    const entries = new Entries();
+    entries.apply(told);
+    expect(title(entries, 1)).toBe("pool: coder, tester, now");
+    expect([title(entries, 3), title(entries, 5), title(entries, 4)]).toEqual(["", "coder", ""]);
+    expect(facts(entries, 1).slice(0, 3)).toEqual(["main", "pool", "parallel, 2 agents"]);
+    entries.apply({ ...news([...PARENTS, 5], 7), heads: { main: 1 }, labels: { 1: "here" } });
+    expect([title(entries, 1), title(entries, 7)]).toEqual(["here, now", "coder"]);
+  });
+
+  it("says how it ended when that is told, and what it cost", () => {
+    const entries = new Entries();
+    entries.apply(told);
+    entries.apply({ ...news(PARENTS, 7), pools: { 1: ["coder, tester", "parallel, 2 of 2 done", 4200] } });
+    expect(facts(entries, 1).slice(2, 4)).toEqual(["parallel, 2 of 2 done", "$0.0042"]);
+    expect(entries.length).toBe(7);
+    entries.apply({ ...news([NONE]), epoch: 1 });
+    expect(title(entries, 0)).toBe("now");
   });
 });
 

@@ -264,6 +264,13 @@ describe("living on", () => {
     expect(active().getAttribute("aria-posinset")).toBe("10000");
   });
 
+  it("draws lanes closer together where there are many", () => {
+    start(1, { ...news([NONE, ...Array.from({ length: 20 }, () => 0)]), heads: { main: 0 }, labels: {} });
+    const tops = [...document.querySelectorAll<HTMLElement>("[role=option]")].map((dot) => parseInt(dot.style.top));
+    expect(tops.slice(0, 3)).toEqual([30, 30, 56]);
+    expect(list().querySelector("div")!.style.height).toBe(`${30 + 26 * 20}px`);
+  });
+
   it("shows a view of its own where a front end asks for one", async () => {
     const model = new TestModel({ place: "here" });
     const widget = timeline();

@@ -7,28 +7,29 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 
 from ..errors import BudgetReached
 from ..events import Usage
 from ..ledger import without_tools
 from ..models.base import (
     Continuing,
-    Loading,
     Model,
     ModelEvent,
     ModelRequest,
     StepDelta,
     TextDelta,
-    Thinking,
     ThinkingDelta,
     ToolDefinition,
+    is_loading,
+    is_thinking,
 )
 from ..reasoning.budgets import Meter
 from ..reasoning.costs import PER_MESSAGE, count_tokens
-from ..sessions.forks import Fork
 from ..tools import Toolbox
 from .continuation import go_on, how_it_goes_on, rest_of
-from .deliberation import CANDIDATES, Deliberation
+from .deliberation import CANDIDATES, Beside, Deliberation, at_once
+from .progress import Progress
 from .stages import aloud
 from .toolloop import with_tools
 
@@ -47,13 +48,22 @@ CAPPED = 4_096
 class Answering:
     """One turn's answer to ``request``, of which ``fork`` may have a part already; ``depth`` gives the level.
 
-    ``meter`` counts what its requests use, and ends them where that is more than they may.
+    ``meter`` counts what its requests use, and ends them where that is more than they may; ``beside`` says when those
+    that work side by side may begin.
     """
 
     def __init__(
-        self, model: Model, request: ModelRequest, tools: Toolbox, fork: Fork, depth: Callable[[], int], meter: Meter
+        self,
+        model: Model,
+        request: ModelRequest,
+        tools: Toolbox,
+        fork: Progress,
+        depth: Callable[[], int],
+        meter: Meter,
+        beside: Beside = at_once,
     ) -> None:
         self._meter = meter
+        self._beside = beside
         self._note = ""
         self._model = model
         self._request = request
@@ -71,12 +81,12 @@ class Answering:
             if entry.state == "done":
                 yield StepDelta(entry.key, entry.title, entry.result, seconds=entry.seconds or 0.0)
         model = self._model
-        if isinstance(model, Loading) and (what := model.waits_for()):
+        if is_loading(model) and (what := model.waits_for()):
             began = time.monotonic()
             yield StepDelta("load", "loading", what)
             await model.load()
             yield StepDelta("load", "loading", seconds=time.monotonic() - began)
-        if isinstance(model, Thinking):
+        if is_thinking(model):
             self._thinks = await model.thinks()
 
     def events(self) -> AsyncGenerator[ModelEvent, None]:
@@ -92,7 +102,7 @@ class Answering:
                 self._note = "" if fork.stages else how_it_goes_on(model, len(known))
                 return rest_of(self._deliberate(), known, model)
         request = self._request
-        if not known and self._depth() == 2 and isinstance(model, Thinking) and not self._thinks:
+        if not known and self._depth() == 2 and is_thinking(model) and not self._thinks:
             request = aloud(request)  # who has begun to answer has thought
         if self._tools or fork.ledger.entries:
             return with_tools(self._ask, request, self._tools, fork)
@@ -131,7 +141,8 @@ class Answering:
         self._deliberation = Deliberation(
             plain, lambda request: self._ask(request, ""), self._depth, known=fork.stages, keep=fork.stage,
             ask_tools=ask_tools if tools or fork.ledger.entries else None, found=lambda: fork.ledger.found,
-            thinks=isinstance(self._model, Thinking) and self._thinks, budgeted=fork.task.budget is not None,
+            thinks=is_thinking(self._model) and self._thinks, budgeted=fork.task.budget is not None,
+            beside=partial(self._beside, fork.task.id),
         )  # fmt: skip
         return self._deliberation.events()
 
@@ -146,7 +157,8 @@ class Answering:
         """What the model says to this very request, counted."""
         stage, among = request.stage, 1
         if stage is None:
-            request = replace(request, level=self._depth())  # it may have changed since tools were asked for
+            if request.level != (level := self._depth()):  # it may have changed since tools were asked for
+                request = replace(request, level=level)
         elif stage.kind == "answer" and request.level > 3:
             among = CANDIDATES  # they are at work side by side
         return _even(self._model, request, self._meter, among)
@@ -160,14 +172,19 @@ async def _even(model: Model, request: ModelRequest, meter: Meter, among: int) -
     A model may yield many events without ever waiting. One generator does all: each costs every token its own time.
     ``among`` is how many requests are to share what is left.
     """
-    asked, among = weight(request), max(among, meter.at_work + 1)
-    most = meter.room(asked, among)
-    if most == 0 or meter.exceeded:
-        raise BudgetReached(meter.words)
-    if most is not None and most <= CAPPED:
-        # Of those thoughts, too, that it keeps to itself; one more tells an answer that fits from one that would not.
-        request = replace(request, max_tokens=most + (among == 1))
-    count, limited = meter.asked(asked), meter.limited
+    limited = meter.limited
+    if limited:
+        asked, among = weight(request), max(among, meter.at_work + 1)
+        most = meter.room(asked, among)
+        if most == 0 or meter.exceeded:
+            raise BudgetReached(meter.words)
+        count = meter.asked(asked)
+        if most is not None and most <= CAPPED:
+            # Of those thoughts, too, that it keeps to itself; one more tells an answer that fits from one that would
+            # not.
+            request = replace(request, max_tokens=most + (among == 1))
+    else:
+        count = meter.asked(partial(weight, request))  # which takes longer, the longer the conversation
     held: dict[type[TextDelta | ThinkingDelta], str] = {}
     clock = time.monotonic
     due = clock() + LONGEST_TURN_OF_LOOP

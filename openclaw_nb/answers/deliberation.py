@@ -20,7 +20,7 @@ from ..events import Usage
 from ..models.base import Kind, ModelEvent, ModelRequest, Stage, StepDelta, TextDelta, ThinkingDelta
 from .stages import read_verdict, staged
 
-__all__ = ["CANDIDATES", "ROUNDS", "Deliberation", "side_by_side"]
+__all__ = ["CANDIDATES", "ROUNDS", "Beside", "Deliberation", "Works", "at_once", "side_by_side"]
 
 CANDIDATES = 3
 """Answers that level 4 makes side by side in a round."""
@@ -35,6 +35,17 @@ REPAIRS = 2
 """How often an answer that has to fit a schema is repaired for it."""
 
 Ask = Callable[[ModelRequest], AsyncGenerator[ModelEvent, None]]
+
+
+Works = list[AsyncGenerator[ModelEvent, None]]
+
+Beside = Callable[[str, Works], Works]
+"""Given a run's id and what works side by side in it: the same, each beginning when it may."""
+
+
+def at_once(_: str, works: Works) -> Works:
+    """All may."""
+    return works
 
 
 @dataclass(slots=True)
@@ -73,6 +84,7 @@ class Deliberation:
         found: Callable[[], str] = str,
         thinks: bool = False,
         budgeted: bool = False,
+        beside: Callable[[Works], Works] = list,
     ) -> None:
         self.note = ""
         self._request = request
@@ -84,6 +96,7 @@ class Deliberation:
         self._known = known
         self._keep = keep
         self._thinks = thinks
+        self._beside = beside
         self._rounds = ROUNDS_OF_BUDGET if budgeted else ROUNDS
         self._plan = ""
         self._drafts: list[_Draft] = []
@@ -178,7 +191,7 @@ class Deliberation:
                 async for event in self._of(works.pop(0)):  # it alone uses tools; what they gave the others are told
                     yield event
             if self._depth() > 3 or not any(draft.whole for draft in self._drafts):
-                async for event in self._of(side_by_side(works)):
+                async for event in self._of(side_by_side(self._beside(works))):
                     yield event
             for key in self._announced:
                 yield StepDelta(key, key, "left out", 0, 0.0)
@@ -321,7 +334,7 @@ def _failed(key: str, draft: _Draft, began: float) -> StepDelta:
     return StepDelta(key, key, f"\n{words}" if draft.parts else words, 0, time.monotonic() - began)
 
 
-async def side_by_side(works: Sequence[AsyncGenerator[ModelEvent, None]]) -> AsyncGenerator[ModelEvent, None]:
+async def side_by_side(works: Works) -> AsyncGenerator[ModelEvent, None]:
     """The events of all of them as they come; one that raises ends the others."""
     events: asyncio.Queue[ModelEvent | asyncio.Task[None]] = asyncio.Queue()
 

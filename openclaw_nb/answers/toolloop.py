@@ -14,8 +14,8 @@ from dataclasses import replace
 from ..errors import ModelError, RunError
 from ..ledger import UNFINISHED, without_tools
 from ..models.base import ModelEvent, ModelRequest, StepDelta, TextDelta, ToolCall
-from ..sessions.forks import Fork
 from ..tools import Toolbox
+from .progress import Progress
 
 __all__ = ["MOST_CALLS", "MOST_ROUNDS", "with_tools"]
 
@@ -32,7 +32,7 @@ Ask = Callable[[ModelRequest, str], AsyncGenerator[ModelEvent, None]]
 
 
 async def with_tools(
-    ask: Ask, request: ModelRequest, tools: Toolbox, fork: Fork, *, draft: bool = False
+    ask: Ask, request: ModelRequest, tools: Toolbox, fork: Progress, *, draft: bool = False
 ) -> AsyncGenerator[ModelEvent, None]:
     """The events of one turn, its calls as steps, the usage of each round.
 
@@ -67,7 +67,7 @@ async def with_tools(
             ledger.end(entry, TOO_MANY, 0.0)
 
 
-async def _make(fork: Fork, tools: Toolbox) -> AsyncGenerator[StepDelta, None]:
+async def _make(fork: Progress, tools: Toolbox) -> AsyncGenerator[StepDelta, None]:
     """Make the calls that were asked for and not begun."""
     ledger = fork.ledger
     unmade = ledger.unmade
@@ -91,7 +91,7 @@ async def _make(fork: Fork, tools: Toolbox) -> AsyncGenerator[StepDelta, None]:
         await fork.keep_calls()
 
 
-def _gap(fork: Fork) -> str:
+def _gap(fork: Progress) -> str:
     """What was said before tools were last asked for, and has not reached the client."""
     said, at = "".join(fork.answer), fork.ledger.at
     if len(said) >= at:

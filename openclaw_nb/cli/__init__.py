@@ -9,7 +9,7 @@ import sys
 
 from ..errors import OpenClawError
 from ..version import __version__
-from . import ask, doctor, serve, snapshots
+from . import ask, config, deploy, doctor, metrics, serve, snapshots
 from .output import say
 
 __all__ = ["main"]
@@ -19,6 +19,9 @@ COMMANDS = {
     "serve": serve.describe,
     "token": serve.describe_token,
     "snapshots": snapshots.describe,
+    "config": config.describe,
+    "metrics": metrics.describe,
+    "deploy": deploy.describe,
     "doctor": doctor.describe,
 }
 """The commands, each with the function that makes its parser."""

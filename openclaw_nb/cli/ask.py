@@ -41,9 +41,11 @@ def _ask(options: argparse.Namespace) -> int:
     level = read_level(options.level)
     timeout = None if options.timeout is None else positive(options.timeout)
     runtime = Runtime.shared()
+    if runtime.configured.trouble:
+        say(f"[{runtime.configured.trouble}; so nothing is configured]")
     try:
         client = runtime.client(options.to)
-        if options.model and runtime.is_local(client):
+        if options.model and client.is_local:
             runtime.resolve(options.model)
         run = client.send(prompt, level=level and int(level), model=options.model, timeout=timeout)
         run.subscribe(_say_state)

@@ -41,6 +41,7 @@ _METHODS = {
     "units": ("convert {} by exact factors", "verify through the base unit, and by converting back"),
     "counting": ("write out {}", "verify how many numbers there are, and their sum"),
     "placeholder text": ("write out {}", "verify by counting the words"),
+    "code": ("answer {} by what is known by heart or read in the code", "verify by asking it again"),
     "the variables": ("describe {} from its block in the prompt", "verify by counting in the block again"),
 }
 _LOOKED_UP = ("answer {} from {}", "verify by asking it again")

@@ -10,6 +10,7 @@ from typing import Any
 from ..errors import ConfigError, ModelError, OpenClawError
 from ..events import Usage
 from ..reasoning.costs import Priced, read_prices
+from ..redaction import redact
 from .base import ModelEvent, ModelRequest, TextDelta
 
 __all__ = ["FunctionModel"]
@@ -31,7 +32,7 @@ class FunctionModel:
         self.name = _name(function)
         if reason := _unfit(function):
             raise ConfigError(f"{self.name} cannot be a model: it is {reason}; {RIGHT}")
-        self._function = function
+        self.function = function
         stated: object = function
         if isinstance(stated, Priced):
             self.prices = read_prices(stated.prices, self.name)
@@ -62,7 +63,7 @@ class FunctionModel:
         yield Usage(len(request.prompt) // 4, count, estimated=True)
 
     def _call(self, prompt: str) -> AsyncIterator[str]:
-        pieces: Any = self._function(prompt)
+        pieces: Any = self.function(prompt)
         if isinstance(pieces, AsyncIterable):
             return aiter(pieces)
         if inspect.iscoroutine(pieces):
@@ -96,7 +97,7 @@ def _kind(value: object) -> str:
 
 def _said(error: Exception) -> str:
     try:
-        words = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
+        words: str = redact(" ".join(f"{type(error).__name__}: {error}".split())).removesuffix(":")
     except Exception:  # its own words are broken as well
         words = type(error).__name__
     return words if len(words) <= LONGEST_REASON else words[: LONGEST_REASON - 1] + "…"

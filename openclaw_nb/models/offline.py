@@ -14,6 +14,7 @@ from .base import ModelEvent, ModelRequest, Stage, TextDelta, ThinkingDelta
 from .question import Question, Workspace
 from .skills import Answer, Part, answer
 from .structured import reviewed, structured
+from .testing import next_run
 from .tool_use import Use, next_use
 from .verification import Work
 
@@ -59,7 +60,7 @@ class OfflineModel:
 
         Where the request is a step of a deliberation, that step: a plan, a draft by one way or another, a check that
         computes the draft again, a repair, the best of several. Where the prompt says ``use NAME(…)`` of a tool that is
-        there, the call is asked for.
+        there, the call is asked for; so it is where an agent that tests has code, and a tool that runs tests.
         """
         asked = [message for message in request.messages if message["role"] != "tool"]
         while asked and asked[-1].get("calls"):
@@ -67,8 +68,8 @@ class OfflineModel:
         first = request.messages[-1:] == tuple(asked[-1:])
         if request.stage is not None:
             asked[-1:] = [request.stage.question]
-        question = Question.of(asked, self._workspace)
-        use = next_use(question, request)
+        question = Question.of(asked, self._workspace, request.instructions)
+        use = next_use(question, request) or next_run(question, request)
         if request.output is not None and use is None:
             thought, text = "", structured(question, answer(question), request.output)
         elif request.stage is not None:

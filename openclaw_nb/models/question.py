@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..prompts import Data, Prompt, parse
+from ..prompts import Data, Prompt, parse, take_part
 from ..prompts.images import seen
 from .base import Message
 
@@ -34,20 +34,26 @@ class Workspace(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """The user's words without the data in them, the data, and the messages before, oldest first."""
+    """The user's words without the data in them, the data, and the messages before, oldest first.
+
+    ``instructions`` are what the agent was told of itself, as such or with the message.
+    """
 
     text: str
     data: tuple[Data, ...] = ()
     history: tuple[Message, ...] = ()
     workspace: Workspace | None = None
+    instructions: str = ""
 
     @classmethod
-    def of(cls, messages: Sequence[Message], workspace: Workspace | None = None) -> Question:
+    def of(cls, messages: Sequence[Message], workspace: Workspace | None = None, instructions: str = "") -> Question:
         """The last message as a question, and what came before it."""
         if not messages:
-            return cls("", workspace=workspace)
-        prompt = parse(messages[-1]["content"])
-        return cls(prompt.text.strip(), (*prompt.data, *_others(messages[-1], prompt)), tuple(messages[:-1]), workspace)
+            return cls("", workspace=workspace, instructions=instructions)
+        prompt, before = parse(messages[-1]["content"]), tuple(messages[:-1])
+        data = (*prompt.data, *_others(messages[-1], prompt))
+        part, text = take_part(prompt.text)
+        return cls(text.strip(), data, before, workspace, instructions or part)
 
     @property
     def sentences(self) -> list[str]:
@@ -59,7 +65,8 @@ class Question:
     @property
     def asked(self) -> list[str]:
         """What the user wrote before this question, oldest first, without data."""
-        return [parse(message["content"]).text.strip() for message in self.history if message["role"] == "user"]
+        asked = (parse(message["content"]).text for message in self.history if message["role"] == "user")
+        return [take_part(text)[1].strip() for text in asked]
 
 
 def _others(message: Message, prompt: Prompt) -> Iterator[Data]:

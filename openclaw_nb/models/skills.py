@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from . import calculator, commands, conversation, demonstrations, documentation, exceptions, units, variables
+from . import calculator, coding, commands, conversation, demonstrations, documentation, exceptions, units, variables
 from .question import Question
 
 __all__ = ["SKILLS", "Answer", "Part", "Skill", "answer"]
@@ -108,6 +108,12 @@ SKILLS: tuple[Skill, ...] = (
         "the conversation", conversation.recall_fact,
         r"(?:do you know )?(?:what(?:'s| is| was) my (?P<key>\w[\w\s]{0,40}?)|who (?:am i|i am))(?: again)?",
     ),
+    _skill(
+        "code", coding.answer,
+        r"(?:implement|code|program|build|develop)\b.*", r"(?:test|review|check)\b.*",
+        r"(?:write|create|make|add|give me|show me)\b.*"
+        r"\b(?:code|function|program|class|script|module|implementation|tests)\b.*",
+    ),
     _skill("units", units.answer, r".+"),
     _skill("arithmetic", calculator.answer, r".+"),
     _skill(
@@ -117,6 +123,7 @@ SKILLS: tuple[Skill, ...] = (
         rf"(?:the (?:function|method|class) )?{_NAME}(?:\(\))?(?: function| method| class)?(?: do| mean| work| take)?",
     ),
     _skill("documentation", documentation.answer, rf"(?:help\()?{_NAME}[?)]+"),
+    _skill("code", coding.answer_by_part, r".+"),
     _skill("the conversation", conversation.note_fact, r".+"),
 )  # fmt: skip
 
@@ -138,7 +145,7 @@ def answer(question: Question) -> Answer:
     found = list(parts.values())
     if any(part.skill == "the last error" for part in found):
         left = []  # the other lines are those of the traceback
-    if question.data:
+    if question.data and not any(part.skill == "code" for part in found):
         found += [Part(data.name, "the variables", variables.describe(data, question.text)) for data in question.data]
         left = [] if variables.wants_description(question.text) else left
     texts = [part.text for part in found]
@@ -172,7 +179,7 @@ def _go_on(question: Question) -> Answer:
         if message["role"] == "assistant":
             shown.insert(0, message["content"])
             continue
-        before = Question.of([*history, message], question.workspace)
+        before = Question.of([*history, message], question.workspace, question.instructions)
         if _GO_ON.match(before.text):
             continue
         whole = answer(before)

@@ -12,7 +12,7 @@ from ..prompts import fence_for
 from .base import Message, ModelRequest, ToolCall, ToolDefinition
 from .question import Question
 
-__all__ = ["Use", "next_use"]
+__all__ = ["Use", "given", "next_use"]
 
 SHOWN = 2_000  # characters of a result
 
@@ -37,11 +37,11 @@ def next_use(question: Question, request: ModelRequest) -> Use | None:
     wanted = _wanted(question.text, request.tools)
     if not wanted:
         return None
-    given = _given(request.messages)
-    said = _told(given[-1]) if given else ""
-    if len(given) >= len(wanted):
+    results = given(request.messages)
+    said = _told(results[-1]) if results else ""
+    if len(results) >= len(wanted):
         return Use(said.rstrip())
-    source, call = wanted[len(given)]
+    source, call = wanted[len(results)]
     if call is None:
         return Use(f"{said}I cannot use `{source}`: its arguments have to be literals, such as 2 or 'Paris'.")
     return Use(f"{said}I use `{source}`. ", call)
@@ -82,15 +82,15 @@ def _call(call: ast.expr, tool: ToolDefinition) -> ToolCall | None:
         return None
 
 
-def _given(messages: Sequence[Message]) -> list[str]:
+def given(messages: Sequence[Message]) -> list[str]:
     """What tools gave since the user's last message."""
-    given: list[str] = []
+    results: list[str] = []
     for message in messages:
         if message["role"] == "user":
-            given.clear()
+            results.clear()
         elif message["role"] == "tool":
-            given.append(message["content"])
-    return given
+            results.append(message["content"])
+    return results
 
 
 def _told(result: str) -> str:

@@ -157,8 +157,9 @@ class Work:
         told += [f"`{_short(sentence)}`: cannot be verified here" for sentence in self.reply.open]
         if self._is_told:
             gave = [line.partition(" gave: ") for line in _split(self.found) if " gave: " in line]
+            said = "\n".join(lines)
             wrong += [
-                f"what {call} gave, {_short(result)}, is not told" for call, _, result in gave if result not in draft
+                f"what {call} gave, {_short(result)}, is not told" for call, _, result in gave if result not in said
             ]
             told.append("What the tools gave is told" if gave else "What the tools gave cannot be verified here")
         elif not self.evidence and unknown:

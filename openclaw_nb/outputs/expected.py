@@ -54,7 +54,7 @@ class Expected:
             value = self._adapter.validate_json(bare(text))
         except ValidationError as error:
             wrong = fits(text, self.output["schema"]) or _wrong(error)
-        except Exception as error:  # a class may check its fields as it likes
+        except BaseException as error:  # a class may check its fields as it likes, and must not end the thread
             wrong = f"{type(error).__name__}: {one_line(error, 150)}"
         else:
             return value["result"] if self._wrapped else value

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "IMAGE_BYTES", "LONG_SIDE", "MOST_IMAGES", "attachment", "check_together", "image_of", "images_of", "in_short",
-    "received", "seen",
+    "picture", "received", "seen",
 ]  # fmt: skip
 
 LONG_SIDE = 1568
@@ -47,20 +47,30 @@ def image_of(name: str, value: object) -> Image | None:
     itself as PNG or JPEG. Without Pillow it stays as large as it is. ConfigError for one that is too big, or only an
     address.
     """
-    try:
+    with _explained(name):
         found = _picture(name, value)
-        if found is None:
-            return None
+    return None if found is None else picture(name, found)
+
+
+def picture(name: str, found: Any) -> Image:
+    """A PIL image, or the bytes of a picture file, as `image_of` makes an image of it."""
+    with _explained(name):
         data = _encoded(found)
-    except ConfigError:
-        raise
-    except Exception as error:  # whatever a library raises
-        raise ConfigError(f"{name} cannot be made an image: {type(error).__name__}: {one_line(error)}") from error
     if (facts := look(data)) is None:
         raise ConfigError(f"{name} is no PNG, JPEG, WebP or GIF")
     if len(data) > IMAGE_BYTES:
         raise ConfigError(f"{name} is an image of {len(data):,} bytes, and one may have {IMAGE_BYTES:,}")
     return {"name": name, "mime": facts.mime, "data": b64encode(data).decode()}
+
+
+@contextmanager
+def _explained(name: str) -> Iterator[None]:
+    try:
+        yield
+    except ConfigError:
+        raise
+    except Exception as error:  # whatever a library raises
+        raise ConfigError(f"{name} cannot be made an image: {type(error).__name__}: {one_line(error)}") from error
 
 
 def images_of(values: Iterable[object]) -> list[Image]:

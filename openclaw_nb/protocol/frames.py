@@ -108,10 +108,14 @@ class _Params(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_onl
 
 
 class ConnectClient(msgspec.Struct, rename="camel"):
-    id: str
-    version: str = ""
-    platform: str = ""
-    mode: str = ""
+    """What a client says of itself; the gateway tells it to others, so that nothing of it may be long."""
+
+    id: Name
+    version: Annotated[str, Meta(max_length=128)] = ""
+    platform: Annotated[str, Meta(max_length=128)] = ""
+    mode: Annotated[str, Meta(max_length=64)] = ""
+    display_name: Annotated[str, Meta(max_length=256)] = ""
+    device_family: Annotated[str, Meta(max_length=128)] = ""
 
 
 class ConnectAuth(msgspec.Struct, rename="camel"):

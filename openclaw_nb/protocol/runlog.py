@@ -128,16 +128,13 @@ class RunLog:
 
 
 class Cursor:
-    """What one connection knows of a run. ``cumulative`` sends the whole text each time, as OpenClaw does."""
+    """What one connection of a client of ours knows of a run; for OpenClaw's own see `Telling`."""
 
-    __slots__ = ("_seq", "_stepped", "_steps", "cumulative", "ended", "log", "offset", "tokens")
+    __slots__ = ("_seq", "_stepped", "_steps", "ended", "log", "offset", "tokens")
 
-    def __init__(
-        self, log: RunLog, *, offset: int = 0, steps: Mapping[str, int] | None = None, cumulative: bool = False
-    ) -> None:
+    def __init__(self, log: RunLog, *, offset: int = 0, steps: Mapping[str, int] | None = None) -> None:
         length = log.text.length
         self.log = log
-        self.cumulative = cumulative
         self.offset = min(max(offset, 0), length) if offset else 0
         self.tokens = log.tokens if self.offset == length else 0
         self._steps = {key: (max(at, 0), -1) for key, at in steps.items()} if steps else {}
@@ -179,16 +176,11 @@ class Cursor:
         self._seq += 1
         return {"runId": self.log.run_id, "sessionKey": self.log.session_key, "seq": self._seq, **facts}
 
-    def _message(self) -> dict[str, Any]:
-        return {"role": "assistant", "content": [{"type": "text", "text": str(self.log.text)}]}
-
-    def _take_text(self) -> ChatDelta | dict[str, Any]:
+    def _take_text(self) -> ChatDelta:
         log, offset = self.log, self.offset
-        delta = log.text.since(offset, sys.maxsize if self.cumulative else LONGEST_DELTA)
+        delta = log.text.since(offset, LONGEST_DELTA)
         self.offset += len(delta)
         self.tokens = log.tokens * self.offset // log.text.length
-        if self.cumulative:
-            return self._payload(state="delta", deltaText=delta, message=self._message())
         self._seq += 1
         return ChatDelta(log.run_id, log.session_key, self._seq, "delta", delta, offset, self.tokens)
 
@@ -199,22 +191,18 @@ class Cursor:
             offset, version = self._steps.get(key, (0, -1))
             if version == step.version:
                 continue
-            delta = step.text.since(offset, sys.maxsize if self.cumulative else LONGEST_DELTA)
+            delta = step.text.since(offset, LONGEST_DELTA)
             complete = offset + len(delta) >= step.text.length
             if not complete:
                 self._stepped = -1
             self._steps[key] = (min(offset + len(delta), step.text.length), step.version if complete else -1)
-            data: dict[str, Any] = {"delta": delta}
-            if self.cumulative:
-                data["text"] = str(step.text)
-            else:
-                data |= {"key": key, "title": step.title, "offset": offset, "tokens": step.tokens}
-                if complete and step.seconds is not None:
-                    data["seconds"] = step.seconds
+            data: dict[str, Any] = {
+                "delta": delta, "key": key, "title": step.title, "offset": offset, "tokens": step.tokens,
+            }  # fmt: skip
+            if complete and step.seconds is not None:
+                data["seconds"] = step.seconds
             told.append(("agent", self._payload(stream="thinking", data=data)))
         return told
 
     def _take_ending(self, ending: Ending) -> dict[str, Any]:
-        if self.cumulative:
-            return self._payload(state=ending.state, message=self._message(), **ending.facts)
         return self._payload(state=ending.state, length=self.log.text.length, tokens=self.log.tokens, **ending.facts)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,9 @@ __all__ = ["Budget", "Count", "Hold", "Meter", "hold"]
 PICO = 10**12
 """Money is counted in whole millionths of a millionth of a dollar: no price of a token is finer."""
 
+OF_MANY = ("cluster", "notebook")
+"""Budgets of runs that are beside each other: one of which nobody knows what it needs leaves half to the others."""
+
 KEYS = 1_000
 """Runs whose cost a Budget remembers: one that is taken up again is not counted twice."""
 
@@ -31,12 +35,15 @@ class Budget:
     """At most ``limit`` USD, for all runs that share it. From any thread. ConfigError for a limit that is no sum.
 
     A run holds what it may use at most while it is at work, so two at once cannot spend the same money, and settles
-    for what it used. ``name`` says whose it is: "run", "agent" or "notebook".
+    for what it used. ``name`` says whose it is: "run", "agent", "cluster" or "notebook".
     """
 
     def __init__(self, limit: float, name: str = "run") -> None:
         self._limit = _sum(limit)
         self.name = name
+        self.parts = 0
+        """How many runs are still to begin beside each other: then none holds more than its part of what is left. 0:
+        half of it, or as much as it is expected to need."""
         self._held = 0
         self._settled = 0
         self._of: OrderedDict[str, int] = OrderedDict()
@@ -70,14 +77,17 @@ class Budget:
         return max(0, self._left()) / PICO
 
     def share(self, least: float) -> float:
-        """USD that one more run may hold: half of what is left, so that others may run beside it, but ``least``."""
-        return min(self.left, max(least, self.left / 2))
+        """USD that one more run may hold: a part of what is left, so that others may run beside it, but ``least``."""
+        if math.isinf(least) and self.name in OF_MANY:
+            least = 0.0
+        return self.left / self.parts if self.parts else min(self.left, max(least, self.left / 2))
 
     def hold(self, amount: float) -> float:
         """Hold so much, or what is left if that is less; how much that is."""
         with self._lock:
             held = max(0, min(_pico(amount), self._left()))
             self._held += held
+            self.parts = max(self.parts - 1, min(self.parts, 1))  # the last of them may have all that is left then
             return held / PICO
 
     def release(self, amount: float) -> None:
@@ -122,7 +132,8 @@ class Hold:
 
 
 def hold(budgets: Sequence[Budget], least: float) -> Hold:
-    """Hold what one more run may use of all of these budgets, which is ``least`` USD wherever there is so much left."""
+    """Hold what one more run may use of all of these budgets, which is ``least`` USD wherever there is so much left;
+    infinite where nobody knows."""
     shares = [(budget.share(least) if budget.name != "run" else budget.left, budget) for budget in budgets]
     amount, tightest = min(shares, key=lambda share: share[0])
     held = [(budget.hold(amount), budget) for budget in budgets]
@@ -162,6 +173,11 @@ class Meter:
         return len(self._counts)
 
     @property
+    def counts(self) -> tuple[Count, ...]:
+        """Each of them, the oldest first."""
+        return tuple(self._counts)
+
+    @property
     def at_work(self) -> int:
         """How many of them have not ended."""
         return sum(count.at_work for count in self._counts)
@@ -196,9 +212,9 @@ class Meter:
         """What is said of a run that it stops."""
         return f"stopped at the budget of {dollars(self.limit or 0.0)}"
 
-    def asked(self, tokens: int) -> Count:
-        """A request of about so many tokens is sent."""
-        count = Count(self, tokens, *self._rates(tokens))
+    def asked(self, tokens: int | Callable[[], int]) -> Count:
+        """A request of about so many tokens is sent; where there is no limit they may be counted later, or never."""
+        count = Count(self, tokens, *((0, 0) if callable(tokens) else self._rates(tokens)))
         self._counts.append(count)
         return count
 
@@ -228,10 +244,10 @@ class Meter:
 class Count:
     """What one request of a `Meter` has used. Where that is not `limited` one may add to ``output`` what comes."""
 
-    __slots__ = ("_cost", "_largest", "_meter", "_rate", "_usage", "at_work", "input", "output")
+    __slots__ = ("_cost", "_input", "_largest", "_meter", "_rate", "_usage", "at_work", "output")
 
-    def __init__(self, meter: Meter, tokens: int, fixed: int, rate: int) -> None:
-        self.input = tokens
+    def __init__(self, meter: Meter, tokens: int | Callable[[], int], fixed: int, rate: int) -> None:
+        self._input = tokens
         self.output = 0
         self.at_work = True
         self._meter = meter
@@ -241,6 +257,13 @@ class Count:
         self._usage: Usage | None = None
         meter.took(fixed)
         meter.keep_free()
+
+    @property
+    def input(self) -> int:
+        """Tokens it was sent with."""
+        if callable(self._input):
+            self._input = self._input()
+        return self._input
 
     def made(self, tokens: int, text: str = "") -> bool:
         """So many tokens came; whether the run is over its limit. They cost as many as ``text`` has if those are more:
@@ -255,9 +278,16 @@ class Count:
             self._meter.keep_free(cost)
         return self._meter.took(cost)
 
+    def follow(self, output: int, cost: float | None) -> None:
+        """It is counted elsewhere: it has made so many tokens by now, for so many USD."""
+        self.output = output
+        if self._meter.limited and cost is not None:
+            before, self._cost = self._cost, _pico(cost)
+            self._meter.took(self._cost - before)
+
     def counted(self, usage: Usage) -> None:
         """Its provider says what it used, at its end."""
-        self.input, self.output, self._usage = usage.input_tokens, usage.output_tokens, usage
+        self._input, self.output, self._usage = usage.input_tokens, usage.output_tokens, usage
         if self._meter.limited:
             before, self._cost = self._cost, _pico(self.cost or 0.0)
             self._meter.took(self._cost - before)
@@ -267,6 +297,11 @@ class Count:
         """It is over; where its provider has not said what it used, what was counted stands."""
         self.at_work = False
         self._meter.keep_free()
+
+    @property
+    def usage(self) -> Usage | None:
+        """What its provider counted; None where it has not said."""
+        return self._usage
 
     @property
     def estimated(self) -> bool:

@@ -133,7 +133,7 @@ class Tariff:
 def tariff_of(model: object, name: str = "") -> Tariff:
     """The tariff of a Model, or of a name. ConfigError where the prices that it states are none."""
     known = model if isinstance(model, str) else str(getattr(model, "name", "") or name)
-    if isinstance(model, str) or not isinstance(model, Priced):
+    if isinstance(model, str) or not hasattr(model, "prices"):  # as Priced, which takes longer to ask than all else
         return Tariff(known)
     return Tariff(known, read_prices(model.prices, known))
 

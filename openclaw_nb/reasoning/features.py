@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from ..prompts.filling import INTRO
+from ..prompts.parts import take_part
 from . import lexicon
 
 __all__ = ["GROUPS", "HIGHEST", "KINDS", "NAMES", "describe", "extract"]
@@ -190,6 +191,7 @@ def describe(name: str, count: int) -> str:
 
 def _question(text: str, counts: Counter[str]) -> str:
     """The part of a text in which the user asks, bounded; what is set aside is counted."""
+    text = take_part(text)[1]
     end = text.find(f"\n\n{INTRO}\n\n```")
     if end >= 0:
         counts["data"] = text.count("`data name=", end)

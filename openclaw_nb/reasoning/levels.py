@@ -135,7 +135,7 @@ def _settled(score: float, before: Decision | None) -> ReasoningLevel:
 def _of_tag(tag: str, thresholds: Mapping[str, int]) -> ReasoningLevel:
     if tag in thresholds:
         return ReasoningLevel(thresholds[tag])
-    near = get_close_matches(tag, thresholds, 1)
+    near = get_close_matches(str(tag), thresholds, 1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise ConfigError(f"complexity {tag!r} is none of {', '.join(map(repr, thresholds))}{hint}")
 

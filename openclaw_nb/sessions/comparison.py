@@ -20,6 +20,7 @@ __all__ = ["Comparison", "Side", "compare"]
 WIDTH = 100
 """Columns of its plain text at most."""
 
+_UNSAID = ("kind", "pool", "run", "vars")  # keys of a state of which the sides say more
 _MARGIN = 10
 _LINES = 3  # of one message, in plain text
 _CLIPPED = 300  # characters of one message, in HTML
@@ -134,9 +135,7 @@ def compare(store: SnapshotStore, a: Snapshot | str, b: Snapshot | str) -> Compa
     sides = (_side(names[0], found[0], diff.only_a), _side(names[1], found[1], diff.only_b))
     states = [snapshot.state for snapshot in found]
     variables = [_mapping(state.get("vars")) for state in states]
-    changed = {
-        name: (states[0].get(name), states[1].get(name)) for name in diff.changed if name not in ("kind", "run", "vars")
-    }
+    changed = {name: (states[0].get(name), states[1].get(name)) for name in diff.changed if name not in _UNSAID}
     return Comparison(len(diff.common), *sides, _differing(*variables), changed)
 
 

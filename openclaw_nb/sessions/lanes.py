@@ -10,7 +10,7 @@ __all__ = ["Lanes"]
 
 
 class Lanes:
-    """Who works in which session, and who waits for it. For one event loop; `busy` may be asked from any thread."""
+    """Who works in which session, and who waits for it. For one event loop; from any thread one may ask."""
 
     def __init__(self) -> None:
         self._locks: dict[str, asyncio.Lock] = {}
@@ -20,6 +20,11 @@ class Lanes:
     def busy(self, session: str | None = None) -> bool:
         """Whether a run has a session to itself, or waits to; None: whether any run is at work."""
         return bool(self._count or self._beside) if session is None else session in self._count
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for a session."""
+        return sum(count - 1 for count in tuple(self._count.values()))
 
     @asynccontextmanager
     async def beside(self) -> AsyncIterator[None]:

@@ -2,8 +2,9 @@
 
 A state is plain data. ``messages`` holds what was said, each answer with its ``run``, ``level``, ``model``, ``cost``
 and ``tokens``; ``spent`` is USD for all of it, ``kind`` what the snapshot was taken for: a "turn" that ended, a
-"checkpoint" in the middle of one, one of its "step"s, or "named" by hand. ``run`` is there while a run is under way or
-was cut, and ``vars`` where notebook variables were kept.
+"checkpoint" in the middle of one, one of its "step"s, or "named" by hand; a "pool" of agents that begins or its "pool
+end", which say nothing (see `pool.record`). ``run`` is there while a run is under way or was cut, and ``vars`` where
+notebook variables were kept.
 """
 
 from __future__ import annotations
@@ -143,6 +144,8 @@ class Memory:
         self.branched: dict[str, str] = {}
         """The sessions of the runs that have begun a branch, by the run's id."""
         self._writer: ThreadPoolExecutor | None = None
+        self.heard: Callable[[str, list[dict[str, Any]], dict[str, Any]], None] | None = None
+        """Is told what a session grew by, on the thread that writes it: its name, messages, the rest of that state."""
 
     # -- where sessions stand --------------------------------------------------------------------
 
@@ -152,6 +155,10 @@ class Memory:
             return self.store.head(session)
         id = self._heads.get(session)
         return None if id is None else self.store.get(id)
+
+    def begun(self, session: str) -> bool:
+        """Whether a session has begun."""
+        return self.store.head(session) is not None if self._heads is None else self._heads.get(session) is not None
 
     def sessions(self) -> dict[str, Snapshot]:
         """The sessions that have begun, by name, each with the snapshot it stands at."""
@@ -227,14 +234,18 @@ class Memory:
         self, session: str, messages: Iterable[Mapping[str, Any]], *, label: str = "", **others: Any
     ) -> Snapshot:
         """Let a session grow by ``messages``; secrets in them are kept as what they are called."""
-        said, label = redact(list(messages)), redact(label)
-        values = {key: value if key == "vars" else redact(value) for key, value in others.items()}
+        names = [name for name in others if name != "vars"]
+        # All at once: to know what is to be looked for takes longer than to look.
+        said, label, *found = redact((list(messages), label, *(others[name] for name in names)))
+        values = others | dict(zip(names, found, strict=True))
         with self._moving:
             self._begin(session)
             parent = None if self._heads is None else self._heads[session] or ""
             snapshot = self.store.append(session, said, label=label, parent=parent, **values)
             if self._heads is not None:
                 self._heads[session] = snapshot.id
+        if self.heard is not None:
+            self.heard(session, said, values)
         return snapshot
 
     def merge_beside(

@@ -17,7 +17,7 @@ from ..errors import ConfigError, SnapshotError, one_line
 from ..options import positive
 from ..snapshots import SnapshotStore
 
-__all__ = ["CHOICES", "Retention", "Storage", "files_of", "locate", "place", "recent_file"]
+__all__ = ["CHOICES", "Retention", "Storage", "files_of", "locate", "name_of", "place", "recent_file"]
 
 CHOICES = ("data", "beside", "memory")
 """What ``OPENCLAW_NB_SNAPSHOTS`` may say besides an absolute folder."""
@@ -132,6 +132,12 @@ def locate(choice: str, notebook: Path | None = None) -> Path:
         return folder / _BESIDE / _file_name(subject, subject.name)
     folder = _data_folder() if choice == "data" else Path(os.path.expanduser(choice))
     return folder / _file_name(subject, os.path.normcase(subject))
+
+
+def name_of(names: Mapping[str, object] | None) -> str:
+    """A name for the notebook of a kernel, or for the working directory, that it keeps and others have not."""
+    subject = Path(os.path.realpath(_notebook(names or {}, os.environ) or _here()))
+    return _file_name(subject, os.path.normcase(subject)).removesuffix(".db")
 
 
 def files_of(notebook: Path | None = None) -> list[Path]:

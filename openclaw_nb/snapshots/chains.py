@@ -91,16 +91,20 @@ class Recent:
     """What was read or written last: manifests, and by hash the encoded messages of conversations. What was checked
     once is not read again.
 
-    Where another connection changed the file, which may be damage, all is read again. For one thread at a time.
+    Where another connection changed the file, which may be damage, all is read again; a store in memory is one's own
+    (``alone``). For one thread at a time.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, alone: bool = False) -> None:
+        self._alone = alone
         self._logs: list[Log] = []
         self._rows: Known = {}
         self._version = 0
 
     def rows(self, db: sqlite3.Connection) -> Known:
         """The manifests. Asked for first in a transaction, as this is where all is forgotten if it must be."""
+        if self._alone:
+            return self._rows
         (version,) = db.execute("PRAGMA data_version").fetchone()
         if version != self._version:
             self._logs, self._rows, self._version = [], {}, version

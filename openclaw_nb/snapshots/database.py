@@ -90,7 +90,7 @@ class Database:
 
     def _begin(self, connection: sqlite3.Connection, write: bool, end: float) -> bool:
         """Begin a transaction. False: another process writes, so try again (until ``end``, when it fails)."""
-        if write != self._hurried:  # mostly several of one kind follow each other
+        if write != self._hurried and self.path != ":memory:":  # mostly several of one kind follow each other
             connection.execute(f"PRAGMA busy_timeout = {0 if write else int(_WAIT * 1000)}")
             self._hurried = write
         try:

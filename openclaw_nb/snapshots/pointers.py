@@ -73,18 +73,25 @@ def _standing(name: bytes, row: Row | None) -> tuple[bytes, int | None, bytes]:
 
 
 def head(
-    db: sqlite3.Connection, session: bytes | None, known: Known | None = None, *, begun: bool = False
+    db: sqlite3.Connection,
+    session: bytes | None,
+    known: Known | None = None,
+    *,
+    begun: bool = False,
+    alone: bool = False,
 ) -> Row | None:
     """The manifest a session stands at, None for the newest of all. Its pointer is there from its first snapshot on,
     so a lost one is noticed.
 
-    ``begun`` says that it has one, as its name was found in the file.
+    ``begun`` says that it has one, as its name was found in the file, ``alone`` that nobody else can have lost it.
     """
     name = _pointer(session)
     if (pointer := db.execute(_POINTER, (name,)).fetchone()) is not None:
         seq, seal = pointer
         row = known.get(seq) if known else None
         return row if row and digest_of(name + row.digest) == seal else _at(db, name)
+    if alone:
+        return None
     found = begun or (db.execute(_ANY) if session is None else db.execute(_ANY_OF, {"session": session})).fetchone()
     # What says its session only once, as no index has it yet, might have been of this one.
     if found or not all(row.sound() for row in fresh(db)):

@@ -19,11 +19,12 @@ from . import pointers, records
 from .chains import Chains, Recent
 from .checking import problems
 from .database import Database
-from .messages import add_messages, known, links
+from .messages import Log, add_messages, known, links
 from .plain import decode, encode, plain, refusal, text, utf8
 from .pruning import remove, retract
-from .records import Known, Row
+from .records import Row
 from .snapshot import Kept, Snapshot, SnapshotDiff
+from .tips import Tip, Tips
 
 __all__ = ["SnapshotStore"]
 
@@ -40,7 +41,8 @@ class SnapshotStore:
     def __init__(self, path: str | os.PathLike[str] = ":memory:") -> None:
         self._database = Database(path, records.FORMATS)
         self._chains = Chains()
-        self._recent = Recent()
+        self._recent = Recent(alone=self.in_memory)
+        self._tips = Tips(alone=self.in_memory)
         self._listeners: builtins.list[Callable[[Snapshot], None]] = []
 
     # -- keeping ---------------------------------------------------------------------------------------
@@ -76,7 +78,8 @@ class SnapshotStore:
             chain=chain.hashes[-1] if messages else None,
         )
         with self._database.transaction("the snapshot was not kept", write=True) as db:
-            base = _base(db, parent, manifest.session, self._recent.rows(db))
+            self._tips.clear()
+            base = self._base(db, parent, manifest.session)
             there, tail = _shared(chain.hashes, base)
             more, tail = known(db, chain.hashes[there:], tail)
             bodies = [encode(value) for value in chain.values[there + more :]]
@@ -106,14 +109,19 @@ class SnapshotStore:
         tree, items = records.split(plain(others, "state"))
         title, name = _name(label, "label"), _name(session, "session")
         with self._database.transaction("the turn was not kept", write=True) as db:
-            head = _base(db, parent, name, self._recent.rows(db))
+            tip = self._tips.take(name) if merge else None
+            if parent is not None:
+                tip = None
+            head = tip.row if tip else self._base(db, parent, name)
             base = head or Row()
             hashes = links(base.chain, bodies)
             chain = hashes[-1] if hashes else base.chain
-            if (log := self._recent.take(base.chain, base.length or 0)) is not None:
+            log = tip.log if tip else self._recent.take(base.chain, base.length or 0)
+            if log is not None:
                 log.bodies.extend(bodies)
                 log.hashes.extend(hashes)
-                self._recent.keep(log)
+            elif not base.length and self.in_memory:
+                log = Log(bodies[:], hashes[:])
             there, tail = known(db, hashes, base.tail)
             new = bodies[there:]
             manifest = Row(
@@ -128,6 +136,9 @@ class SnapshotStore:
             row = records.add(db, manifest, head, items)
             pointers.stand(db, row, merge=merge)
             self._recent.add(row)
+            # Of one log there is one owner, as it grows; and a label may be given to another snapshot.
+            if log is not None and (title or not merge or not self._tips.put(name, Tip(row, log))):
+                self._recent.keep(log)
             snapshot = self._snapshot(row, size=sum(map(len, new)))
         return self._tell(snapshot)
 
@@ -137,6 +148,7 @@ class SnapshotStore:
         What it was labelled with when it was made cannot be taken away, only named over, or given to another.
         """
         with self._database.transaction(f"snapshot {id} was not named", write=True) as db:
+            self._tips.clear()
             row = records.find(db, id)
             pointers.name(db, row, _name(label, "label"))
             snapshot = self._snapshot(row, label=label or text(row.label))
@@ -200,8 +212,11 @@ class SnapshotStore:
 
     def head(self, session: str) -> Snapshot | None:
         """The snapshot that ``session`` stands at, or None where it has none; its state is read as `get` does."""
+        name = _name(session, "session")
+        if (tip := self._tips.find(name)) is not None:
+            return self._snapshot(tip.row, load=tip.load)
         with self._database.transaction(f"session {session!r}") as db:
-            row = pointers.head(db, _name(session, "session"))
+            row = pointers.head(db, name, self._recent.rows(db), alone=self.in_memory)
             return self._read(db, row) if row else None
 
     def last(self, session: str) -> Snapshot | None:
@@ -215,6 +230,7 @@ class SnapshotStore:
     def point(self, session: str, id: str | None) -> None:
         """Put ``session`` at the snapshot ``id``, which restores it, or branches; None lets it start anew."""
         with self._database.transaction(f"session {session!r}", write=True) as db:
+            self._tips.clear()
             pointers.point(db, _name(session, "session"), None if id is None else records.find(db, id))
 
     def sessions(self) -> dict[str, Snapshot]:
@@ -268,6 +284,7 @@ class SnapshotStore:
         if keep is None and older_than is None:
             before = -math.inf
         room = math.inf if max_bytes is None else max_bytes
+        self._tips.clear()
         return remove(self._database, keep or 0, before, room, spare_named)
 
     def retract(self, id: str) -> None:
@@ -287,6 +304,7 @@ class SnapshotStore:
 
     def close(self) -> None:
         """Close the file. A state that was not read before can then not be read any more."""
+        self._tips.clear()
         self._database.close()
 
     def __enter__(self) -> Self:
@@ -309,6 +327,13 @@ class SnapshotStore:
 
     def __repr__(self) -> str:
         return f"<SnapshotStore {self.path}{' (closed)' if self._database.closed else ''}>"
+
+    def _base(self, db: sqlite3.Connection, parent: str | None, session: bytes | None) -> Row | None:
+        """What a new snapshot grows from."""
+        known = self._recent.rows(db)
+        if parent is not None:
+            return records.find(db, parent, known) if parent else None
+        return None if session is None else pointers.head(db, session, known, alone=self.in_memory)
 
     def _read(self, db: sqlite3.Connection, row: Row) -> Snapshot:
         kept = self._kept(db, row)
@@ -348,12 +373,6 @@ class SnapshotStore:
         self._recent.keep(log)
         messages = None if row.length is None else log.bodies[:]  # the log may grow
         return messages, values
-
-
-def _base(db: sqlite3.Connection, parent: str | None, session: bytes | None, known: Known) -> Row | None:
-    if parent is not None:
-        return records.find(db, parent, known) if parent else None
-    return None if session is None else pointers.head(db, session, known)
 
 
 def _shared(hashes: list[bytes], base: Row | None) -> tuple[int, int | None]:

@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import SnapshotError, one_line
+from ..pool.kept import after, agents, cut_in_session, kept_in, outcomes, whole
 from ..render import counted
 from ..sessions.comparison import Side, compare
-from ..snapshots import SnapshotStore
+from ..snapshots import Snapshot, SnapshotStore
 from ..wording import exchange
 from .places import Places
 
@@ -49,19 +50,23 @@ class Deeds:
                 return None
 
     def _restore(self, id: str) -> dict[str, Any]:
-        snapshot = self._store.get(id)
+        snapshot = self._at(id)
         session = self._session or snapshot.session or "main"
         cut = self._places.restore(session, snapshot)
-        if cut is None:
-            return _said(f"session {session} stands at {id[:8]} now")
-        return _said(
-            f"session {session} stands before a question whose run was cut; %openclaw restore {id[:8]} goes on with it",
-            "warn",
-        )
+        again = f"%openclaw restore {id[:8]} goes on with it"
+        if cut is not None:
+            return _said(f"session {session} stands before a question whose run was cut; {again}", "warn")
+        if kept_in(snapshot) is not None and cut_in_session(self._store, session, snapshot)[:1]:
+            return _said(f"session {session} stands at a pool's run that has no end; {again} if it was cut", "warn")
+        return _said(f"session {session} stands at {id[:8]} now")
 
     def _branch(self, id: str, name: str) -> dict[str, Any]:
-        self._places.branch(name, id)
+        self._places.branch(name, self._at(id).id)
         return _said(f"session {name} begins at {id[:8]}; %%openclaw --session goes on there")
+
+    def _at(self, id: str) -> Snapshot:
+        """What an entry stands for: of a pool's run, where its session stood at the end."""
+        return after(self._store, self._store.get(id))
 
     def _compare(self, a: str, b: str) -> dict[str, Any]:
         compared = compare(self._store, a, b)
@@ -76,8 +81,13 @@ class Deeds:
         }
 
     def _show(self, id: str) -> list[tuple[str, str]]:
-        """The first and the last message that the snapshot before it has not; of all, where that one is gone."""
+        """The first and the last message that the snapshot before it has not; of all, where that one is gone. Of a
+        pool's run its task, and how the agents ended."""
         snapshot = self._store.get(id)
+        if (pool := kept_in(snapshot)) is not None:
+            pool = whole(self._store, snapshot, pool)
+            how = " · ".join(outcomes(pool)) if pool.ended else agents(pool)
+            return [("task", one_line(pool.task, LINE)), ("agents", one_line(how, LINE))]
         try:
             new = (
                 self._store.diff(snapshot.parent, snapshot).only_b

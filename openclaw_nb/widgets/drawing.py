@@ -12,6 +12,7 @@ from datetime import datetime
 from html import escape
 
 from ..markup import inert
+from ..pool.kept import agents, figures
 from ..render import counted
 from ..wording import sized
 from .outline import NONE, Entry, Outline
@@ -23,6 +24,7 @@ SHOWN = 24
 
 WIDTH, EDGE, ROOM = 760, 14, 96  # pixels: of the picture, before the first dot, and after the last for its name
 STEP, LANE, TOP = 88, 38, 30
+CLOSE, MANY = 26, 8  # pixels between lanes where there are so many
 TICK = 96  # pixels between two times at least
 CHARACTER = 6.2  # pixels of an average one
 
@@ -57,8 +59,15 @@ def bundle(
 
 
 def marks(outline: Outline, heads: Mapping[str, int], here: str) -> dict[int, str]:
-    """What is written at the dots: a snapshot's name, which sessions stand there, and where a run has no end."""
-    said: dict[int, list[str]] = {column: [entry.label] for column, entry in enumerate(outline.entries) if entry.label}
+    """What is written at the dots: a snapshot's name or the agents of a pool's run, whose part in one it is, which
+    sessions stand there, and where a run has no end."""
+    said: dict[int, list[str]] = {}
+    for column, entry in enumerate(outline.entries):
+        if name := entry.label or (f"pool: {agents(entry.pool)}" if entry.pool is not None else ""):
+            said[column] = [name]
+    for branch in outline.branches:
+        if branch.agent:
+            said.setdefault(branch.last, []).append(branch.agent)
     for session, column in heads.items():
         said.setdefault(column, []).append("now" if session == here else session)
     for column in outline.unended():
@@ -67,16 +76,24 @@ def marks(outline: Outline, heads: Mapping[str, int], here: str) -> dict[int, st
 
 
 def _telling(outline: Outline, words: Mapping[int, str]) -> list[int]:
-    """The columns worth showing where there is no room for all: the ends, the marked, the forks, and the newest."""
+    """The columns worth showing where there is no room for all: the ends, the last run of a pool with its agents, the
+    marked, the forks, and the newest."""
 
     def candidates() -> Iterator[int]:
         yield from (0, len(outline) - 1)
+        yield from _last_pool(outline)
         yield from sorted(words, reverse=True)[: SHOWN // 2]
         for branch in reversed(outline.branches[-SHOWN // 4 :]):
             yield from {branch.last, branch.source, branch.first} - {NONE}
         yield from reversed(range(max(0, len(outline) - SHOWN), len(outline)))
 
     return list(dict.fromkeys(candidates()))[:SHOWN]
+
+
+def _last_pool(outline: Outline) -> list[int]:
+    parts = [branch for branch in outline.branches if branch.agent]
+    source = parts[-1].source if parts else NONE
+    return [source, *(branch.last for branch in parts if branch.source == source)] if source != NONE else []
 
 
 def _total(outline: Outline, thin: Outline) -> str:
@@ -96,14 +113,16 @@ def _row(outline: Outline, column: int, words: str, live: bool) -> tuple[str, ..
         f"{id}{words}".strip() or f"{column + 1}",
         entry.session,
         f"{datetime.fromtimestamp(entry.created):%Y-%m-%d %H:%M:%S}" if live else "",
-        _change(outline, column),
+        _change(outline, column, live),
         sized(entry.size),
         f"${entry.spent:,.4f}" if entry.spent else "",
     )
 
 
-def _change(outline: Outline, column: int) -> str:
+def _change(outline: Outline, column: int, live: bool) -> str:
     entry, added = outline.entries[column], outline.added(column)
+    if entry.pool is not None:
+        return f"pool, {figures(entry.pool, live=live)}"
     parts = [_KINDS.get(entry.kind, entry.kind), counted(added, "message") if added > 0 else ""]
     parts.append(f"level {entry.level}" if entry.level and entry.kind == "turn" else "")
     return ", ".join(filter(None, parts))
@@ -143,20 +162,24 @@ def _cell(text: str) -> str:
 
 def _picture(outline: Outline, left_out: list[int], words: Mapping[int, str], total: str, live: bool) -> str:
     step = min(STEP, (WIDTH - EDGE - ROOM) / max(len(outline) - 1, 1))
-    height = TOP + LANE * outline.lanes + (16 if live else -6)
-    points = [(EDGE + step * column, _y(outline, entry)) for column, entry in enumerate(outline.entries)]
+    close = outline.lanes >= MANY
+    pitch = CLOSE if close else LANE
+    shade = "opacity" if close else "stroke-opacity"  # many lines from one dot would add up
+    height = TOP + pitch * outline.lanes + (16 if live else -6)
+    lanes = [outline.branches[entry.branch].lane for entry in outline.entries]
+    points = [(EDGE + step * column, TOP + pitch * lane) for column, lane in enumerate(lanes)]
     lines = [
         f'<path d="{_line(points[entry.parent], points[column])}"{_DASHED if left_out[column] else ""}/>'
         for column, entry in enumerate(outline.entries)
         if entry.parent != NONE
     ]
-    dots = [_dot(entry, points[column], words[column]) for column, entry in enumerate(outline.entries)]
+    dots = [_dot(entry, points[column], lanes[column], words[column]) for column, entry in enumerate(outline.entries)]
     names = [*_names(outline, points, words), *(_times(outline, points, height) if live else ())]
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{escape(total)}" '
         f'viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" '
         f'style="max-width:100%;height:auto;display:block">'
-        f'<g fill="none" stroke="currentColor" stroke-opacity=".22" stroke-width="2">{"".join(lines)}</g>'
+        f'<g fill="none" stroke="currentColor" {shade}=".22" stroke-width="2">{"".join(lines)}</g>'
         f"<g>{''.join(dots)}</g>"
         f'<g fill="currentColor" fill-opacity=".75" font-size="11" font-family="system-ui,sans-serif">'
         f"{'&#32;'.join(names)}</g></svg>"
@@ -164,10 +187,6 @@ def _picture(outline: Outline, left_out: list[int], words: Mapping[int, str], to
 
 
 _DASHED = ' stroke-dasharray="2 5"'  # something is left out between the two
-
-
-def _y(outline: Outline, entry: Entry) -> int:
-    return TOP + LANE * outline.branches[entry.branch].lane
 
 
 def _line(start: tuple[float, int], end: tuple[float, int]) -> str:
@@ -179,8 +198,7 @@ def _line(start: tuple[float, int], end: tuple[float, int]) -> str:
     return f"M{x:.0f} {y}C{half:.0f} {y} {half:.0f} {to_y} {x + bend:.0f} {to_y}H{to_x:.0f}"
 
 
-def _dot(entry: Entry, point: tuple[float, int], words: str) -> str:
-    lane = (point[1] - TOP) // LANE
+def _dot(entry: Entry, point: tuple[float, int], lane: int, words: str) -> str:
     colour = _COLOURS[lane % len(_COLOURS)]
     style = f' style="fill:var(--jp-brand-color1,{colour})"' if lane == 0 else ""
     radius = 6 if "now" in words.split(", ") else 3 if entry.kind in ("checkpoint", "step") else 4
@@ -190,20 +208,24 @@ def _dot(entry: Entry, point: tuple[float, int], words: str) -> str:
 def _names(outline: Outline, points: list[tuple[float, int]], words: Mapping[int, str]) -> Iterator[str]:
     """The words at the dots, cut to the room there is before the next ones in the same lane."""
     begins: dict[int, float] = {}
+    close = outline.lanes >= MANY
     for column in reversed(range(len(outline))):
         text, (x, y) = words[column], points[column]
         room = int((begins.get(y, WIDTH) - x) / CHARACTER)
         if not text or (room < 4 and y in begins):
             continue
-        at, anchor = x - 5, ""
+        behind = close and y > TOP  # below there is the next lane
+        at, anchor, below = x - 5, "", 20 if y > TOP else -13
+        if behind:
+            at, below, room = x + 9, 4, room - 2
         if len(text) > room and y not in begins:  # the last one in its lane: there is room before it
             at, anchor = x + 5, ' text-anchor="end"'
+            below = -5 if behind else below
             begins[y] = x - CHARACTER * len(text) - 8
         else:
             begins[y] = x - 8
             text = text if len(text) <= room else text[: room - 1] + "…"
         weight = ' font-weight="600" fill-opacity="1"' if "now" in text.split(", ") else ""
-        below = 20 if y > TOP else -13
         yield f'<text x="{at:.0f}" y="{y + below}"{anchor}{weight}>{_svg_text(text)}</text>'
 
 

@@ -8,18 +8,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from ..events import Step
+from ..approval_words import LONGEST, WAITS, visible
+from ..approvals import Approvals, Unsettled
+from ..events import Status, Step
 from ..reasoning.levels import ReasoningLevel
-from ..run import Run
 
-__all__ = ["LIVE", "Feed", "clean"]
+__all__ = ["LIVE", "SMALL", "Feed", "Growing", "clean"]
 
 # The keys of the widget's state that are read from the run at the moment they are asked for.
-LIVE = ("level", "seconds", "status", "steps", "text", "tokens", "words")
+LIVE = ("approvals", "level", "seconds", "status", "steps", "text", "tokens", "words")
 
 CODE = "```json\n"
+
+_GROWING = frozenset(("seconds", "tokens"))  # facts that are no news by themselves
 
 SMALL = 600  # code points; up to here the whole state is sent each time, which takes effect without a listener
 
@@ -63,19 +66,52 @@ class _Cursor:
             self.chars, self.units = len(before), _units(before)
 
 
+class Growing(Protocol):
+    """What a feed reads, as a `Run` has it and a `Lane`."""
+
+    @property
+    def text(self) -> str: ...
+    @property
+    def steps(self) -> tuple[Step, ...]: ...
+    @property
+    def tokens(self) -> int: ...
+    @property
+    def seconds(self) -> float: ...
+    @property
+    def status(self) -> Status: ...
+    @property
+    def words(self) -> str: ...
+    @property
+    def level(self) -> int | None: ...
+    @property
+    def level_reason(self) -> str: ...
+    @property
+    def output(self) -> str: ...
+    @property
+    def approvals(self) -> Approvals: ...
+
+
 class Feed:
     """The messages of one run, each piece of text once, and again from where a front end says it stands."""
 
-    def __init__(self, run: Run) -> None:
+    keys = LIVE
+
+    def __init__(self, run: Growing) -> None:
         self._run = run
         self._text = _Cursor()
         self._steps: dict[str, _Cursor] = {}
         self._asked: list[tuple[int, int]] = []
 
     @property
+    def size(self) -> int:
+        """Code points of the whole."""
+        asked = sum(len(approval.command) for approval in self._run.approvals.pending)
+        return len(self._shown) + sum(len(step.text) for step in self._run.steps) + asked
+
+    @property
     def small(self) -> bool:
         """Whether the whole is hardly more than what is new of it."""
-        return len(self._shown) + sum(len(step.text) for step in self._run.steps) <= SMALL
+        return self.size <= SMALL
 
     def state(self) -> dict[str, Any]:
         """The whole, by the keys of `LIVE`, as it is now."""
@@ -117,11 +153,15 @@ class Feed:
         offset, new = self._text.take(text)
         if new:
             messages.append({"kind": "delta", "offset": offset, "text": new, "tokens": self._run.tokens} | sent)
-        facts = (self._run.status, self._run.words, self._run.level, self._run.level_reason)
-        if facts != self._text.facts:
-            self._text.facts = facts
-            messages.append({"kind": "state"} | self._facts())
+        facts = self._facts()
+        if (said := _lasting(facts)) != self._text.facts:
+            self._text.facts = said
+            messages.append({"kind": "state"} | facts)
         return messages
+
+    def retell(self) -> None:
+        """Note that a page may believe what is not so: the facts are told again."""
+        self._text.facts = ()
 
     def _step_news(self, step: Step) -> Iterable[dict[str, Any]]:
         cursor = self._steps.setdefault(clean(step.key), _Cursor())
@@ -143,16 +183,44 @@ class Feed:
 
     def _facts(self) -> dict[str, Any]:
         run = self._run
+        asked = run.approvals.unsettled
         return {
+            "approvals": [_asked(one) for one in asked],
             "level": _level_words(run),
             "seconds": round(run.seconds, 3),
             "status": str(run.status),
             "tokens": run.tokens,
-            "words": clean(run.words),
+            "words": WAITS if _waits(run, asked) else clean(run.words),
         }
 
 
-def _level_words(run: Run) -> str:
+def _lasting(facts: dict[str, Any]) -> tuple[Any, ...]:
+    """The facts of which a change is news: not what grows by itself, nor the time that is left."""
+    asked = [one | {"left": None} for one in facts["approvals"]]
+    return *(facts[key] for key in facts if key not in _GROWING and key != "approvals"), asked
+
+
+def _waits(run: Growing, asked: Iterable[Unsettled]) -> bool:
+    """Whether it is a person that it waits for, and no connection."""
+    return run.status in (Status.WAITING, Status.STREAMING) and any(one.chosen is None for one in asked)
+
+
+def _asked(one: Unsettled) -> dict[str, Any]:
+    """``more`` are the characters of the command that are not shown."""
+    approval = one.approval
+    command = visible(approval.command)
+    return {
+        "id": clean(approval.id),
+        "title": visible(approval.title),
+        "command": command[:LONGEST],
+        "more": max(0, len(command) - LONGEST),
+        "details": visible(approval.details),
+        "left": None if one.left is None else round(one.left, 1),
+        "chosen": one.chosen,
+    }
+
+
+def _level_words(run: Growing) -> str:
     if run.level is None:
         return ""
     level = f"level {ReasoningLevel(run.level).label}"
@@ -162,7 +230,7 @@ def _level_words(run: Run) -> str:
 def _step_state(step: Step) -> dict[str, Any]:
     return {
         "key": clean(step.key),
-        "title": clean(step.title),
+        "title": visible(step.title),  # it may name a command
         "text": clean(step.text),
         "tokens": step.tokens,
         "seconds": step.seconds,

@@ -1,4 +1,4 @@
-"""What all live views of a kernel share: code and layout, as two models that do not travel with every cell.
+"""What all live views of a kernel share: code and layout, as models that do not travel with every cell.
 
 Here is also who listens to pages that speak to a view that is over.
 """
@@ -28,7 +28,7 @@ T = TypeVar("T", bound=ipywidgets.Widget)
 
 
 class Library(ipywidgets.Widget):  # type: ignore[misc]
-    """A model without a view whose ``source`` is the JavaScript of the live view (some 30 kB)."""
+    """A model without a view whose ``source`` is the JavaScript of a live view (some 30 kB)."""
 
     source = Unicode().tag(sync=True)
 
@@ -45,9 +45,9 @@ def static(name: str) -> str:
         raise ConfigError(f"{name} has not been built; `npm install && npm run build` in js/ does it") from None
 
 
-def open_library() -> Library:
-    """The kernel's one library model, opened if there is none or if a page closed it. Cheap to call again."""
-    return _shared("library", lambda: Library(source=static("stream.js")))
+def open_library(name: str = "stream") -> Library:
+    """The one library model of that file, opened if there is none or if a page closed it. Cheap to call again."""
+    return _shared(name, lambda: Library(source=static(f"{name}.js")))
 
 
 def shared_layout() -> ipywidgets.Layout:
@@ -56,7 +56,7 @@ def shared_layout() -> ipywidgets.Layout:
 
 
 def close_library() -> None:
-    """Close both, for %unload_ext; the next view opens them again."""
+    """Close them all, for %unload_ext; the next view opens them again."""
     while _open:
         _open.popitem()[1].close()
     _comms_log.removeFilter(_late)

@@ -43,9 +43,12 @@ class Pacer:
         self._lag = min(max(milliseconds, 0), 1000 * SLOWEST) / 1000
         self._until = now + BELIEVED
 
+    def behind(self, now: float) -> float:
+        """Seconds that the page said it is behind, while that counts."""
+        return self._lag if now < self._until else 0.0
+
     def pause(self, sent: int, took: float, now: float) -> float:
         """Seconds to wait after a message with ``sent`` UTF-16 units of text that ``took`` so long to send."""
         text = self._interval * min(4, max(1, sent / FAST))
         kernel = took * (1 / SHARE - 1)
-        page = self._lag if now < self._until else 0.0
-        return max(text, min(max(kernel, page), SLOWEST))
+        return max(text, min(max(kernel, self.behind(now)), SLOWEST))

@@ -111,8 +111,7 @@ class SnapshotTimeline(Placed):
 
     def _see_heads(self) -> None:
         """Where the sessions stand."""
-        stand = {name: self._outline.column(snapshot.id) for name, snapshot in self._places.sessions().items()}
-        self._heads = {one_line(name): column for name, column in stand.items() if column is not None}
+        self._heads = self._outline.heads(self._places.sessions(), self._session)
 
     def _here(self) -> str:
         if self._session is not None:
@@ -124,10 +123,13 @@ class SnapshotTimeline(Placed):
         since, self._told = min(self._told, len(self._outline)), len(self._outline)
         labels = {str(column): self._outline.entries[column].label for column in self._renamed if column < since}
         self._renamed.clear()
-        if since == len(self._outline) and facts == self._facts and not labels:
+        ended = self._outline.pools(column for column in self._outline.ended() if column < since)
+        if since == len(self._outline) and facts == self._facts and not labels and not ended:
             return
         self._facts = facts
-        self.send({"kind": "news", "epoch": self._epoch, **self._outline.columns(since), **facts, "renamed": labels})
+        news = self._outline.columns(since)
+        news["pools"] |= ended
+        self.send({"kind": "news", "epoch": self._epoch, **news, **facts, "renamed": labels})
 
     # -- from pages, on any thread -----------------------------------------------------------------
 

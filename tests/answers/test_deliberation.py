@@ -12,9 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openclaw_nb.answers.deliberation import CANDIDATES, ROUNDS, side_by_side
+from openclaw_nb.engine import Engine, Turn
 from openclaw_nb.errors import ModelError, OpenClawError
 from openclaw_nb.events import Usage
 from openclaw_nb.models.base import ModelEvent, ModelRequest, StepDelta, TextDelta
+from openclaw_nb.sessions.memory import Memory
+from openclaw_nb.snapshots import SnapshotStore
 from tests.spine import asynchronous, play
 from tests.staged import FAIL, PASS, Staged, events_of, kinds, shown, unended
 
@@ -383,3 +386,12 @@ def test_side_by_side_closed_at_any_moment_closes_all(waits: list[list[int]], af
 
     play(work())
     assert all(source.closed == source.begun for source in sources)
+
+
+@asynchronous
+async def test_those_that_work_side_by_side_begin_when_they_may() -> None:
+    engine, asked = Engine(Memory(SnapshotStore()), Staged()), list[tuple[str, int]]()
+    engine.beside = lambda run_id, works: (asked.append((run_id, len(works))), works)[1]
+    async with aclosing(engine.turn(Turn("k", "q", level=4))) as source:
+        assert [event async for event in source]
+    assert asked == [("k", CANDIDATES)]

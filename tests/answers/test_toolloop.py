@@ -224,7 +224,7 @@ async def test_stopped_in_a_call() -> None:
     bank.gate = threading.Event()
     engine = engine_with(Rounds([say("x "), use("pay", to="a"), use("pay", to="b")], [say("never")]), bank.pay)
     task = asyncio.create_task(play(engine, turn()))
-    await asyncio.to_thread(bank.begun.wait, 10)
+    await asyncio.to_thread(bank.begun.wait, 60)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -233,7 +233,7 @@ async def test_stopped_in_a_call() -> None:
     assert kept(engine)[-1]["stopped"] is True
     for thread in threading.enumerate():
         if thread.name == "openclaw tool pay":
-            await asyncio.to_thread(thread.join, 10)
+            await asyncio.to_thread(thread.join, 60)
     assert bank.paid == ["a"]
     assert [message["content"] for message in kept(engine)][2] == UNFINISHED, "what its thread gave later is dropped"
 
@@ -277,7 +277,7 @@ async def test_stopped_in_a_call_before_any_text_the_call_is_known() -> None:
     bank.gate = threading.Event()
     engine = engine_with(Rounds([use("pay", to="a")]), bank.pay)
     task = asyncio.create_task(play(engine, turn()))
-    await asyncio.to_thread(bank.begun.wait, 10)
+    await asyncio.to_thread(bank.begun.wait, 60)
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task

@@ -119,7 +119,7 @@ async def test_a_stopped_run_that_is_gone_on_with_does_not_repeat_its_call() -> 
     bank.gate = threading.Event()
     engine = engine_with(Rounds([say("x "), use("pay", to="a"), use("pay", to="b")], [say("done")]), bank.pay)
     task = asyncio.create_task(play(engine, turn()))
-    await asyncio.to_thread(bank.begun.wait, 10)
+    await asyncio.to_thread(bank.begun.wait, 60)
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task

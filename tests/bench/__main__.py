@@ -1,5 +1,6 @@
-"""`make bench`: what the gateway costs, what it adds to a first token, what we cost beside a provider's own SDK, what
-snapshots cost, and one 4,000-token answer, from one mock, on every way a notebook user has today, side by side.
+"""`make bench`: what a cluster stands under load and with instances killed, what the gateway costs, what it adds to a
+first token, what we cost beside a provider's own SDK, what snapshots cost, a first delta through real OpenClaw
+gateways, and one 4,000-token answer, from one mock, on every way a notebook user has today, side by side.
 ``python -m tests.bench gateway`` runs one part of it.
 
 Read the ratios: absolute figures are this machine's. Each contender has a kernel or a process of its own.
@@ -17,7 +18,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from . import gateway, latency, providers, reconnect, snapshots, streams
+from . import (
+    cluster,
+    distributed,
+    gateway,
+    growth,
+    kills,
+    latency,
+    openclaw,
+    pool,
+    providers,
+    reconnect,
+    snapshots,
+    streams,
+)
 from .kernels import ROOT, kernel, server
 
 TOKENS = 4000
@@ -189,8 +203,10 @@ def notebooks() -> None:
 
 
 PARTS = {
-    "gateway": gateway.main, "latency": latency.main, "providers": providers.main, "reconnect": reconnect.main,
-    "snapshots": snapshots.main, "streams": streams.main, "notebooks": notebooks,
+    "cluster": cluster.main, "distributed": distributed.main, "gateway": gateway.main, "growth": growth.main,
+    "kills": kills.main, "latency": latency.main, "openclaw": openclaw.main, "pool": pool.main,
+    "providers": providers.main, "reconnect": reconnect.main, "snapshots": snapshots.main, "streams": streams.main,
+    "notebooks": notebooks,
 }  # fmt: skip
 
 

@@ -15,12 +15,13 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
 from typing import cast
+from unittest import mock
 
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from openclaw_nb import link
-from openclaw_nb.client import OpenClawClient
+from openclaw_nb.client import OpenClawClient, channel, link
+from openclaw_nb.client.destination import Destination
 from openclaw_nb.errors import OpenClawError
 from openclaw_nb.events import Delta, RunEvent
 from openclaw_nb.gateway import Gateway
@@ -99,7 +100,7 @@ class IteratorLink(link.Link):
 
     async def _keep(self) -> OpenClawError:
         async for ws in connect(
-            self._url, compression=None, max_size=MAX_FRAME, proxy=None, create_connection=link.Audible
+            self.route.place.url, compression=None, max_size=MAX_FRAME, proxy=None, create_connection=link.Audible
         ):
             with suppress(ConnectionClosed):
                 await self._talk(cast(link.Audible, ws))
@@ -109,10 +110,9 @@ class IteratorLink(link.Link):
 
 
 class IteratorClient(OpenClawClient):
-    def _dial(self) -> link.Link:
-        retry = link.Retry(self.auto_reconnect, self.max_reconnect_attempts, self.reconnect_delay)
-        self._link = IteratorLink(self.uri, self._url, self._session, retry, self)
-        return self._link
+    def _open(self, target: Destination) -> None:
+        with mock.patch.object(channel, "Link", IteratorLink):
+            super()._open(target)
 
 
 # -- what is measured ----------------------------------------------------------------------------------

@@ -85,10 +85,15 @@ async def answer(ws: ServerConnection, request: dict[str, Any]) -> None:
 async def plain(ws: ServerConnection) -> None:
     """Requests of one connection are answered side by side, as the gateway answers them."""
     at_work: set[asyncio.Task[None]] = set()
+
+    def ended(task: asyncio.Task[None]) -> None:
+        at_work.discard(task)
+        task.exception()  # of a client that has gone, which is nobody's trouble
+
     async for message in ws:
         task = asyncio.create_task(answer(ws, json.loads(message)))
         at_work.add(task)
-        task.add_done_callback(at_work.discard)
+        task.add_done_callback(ended)
 
 
 # -- one of them as a process ------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
@@ -9,7 +10,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ from typing import Any
 
 import nbformat
 import pytest
-from playwright.sync_api import Browser, Locator, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, Playwright, expect, sync_playwright
 
 ROOT = Path(__file__).parents[2]
 SCREENSHOTS = ROOT / "build" / "screenshots"
@@ -33,6 +33,10 @@ QUIET = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+
+PATIENCE = 60_000  # ms for what comes by itself: where it comes at once it costs nothing
+expect.set_options(timeout=PATIENCE)
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,7 @@ class Notebook:
                  return panel?.content?.widgets?.length > 0
                    && panel.sessionContext?.session?.kernel?.status === 'idle';
                }""",
-            timeout=60_000,
+            timeout=PATIENCE,
         )
         self.page.evaluate("() => window.jupyterapp.shell.currentWidget.revealed.then(() => null)")
 
@@ -133,15 +137,17 @@ def _free_port() -> int:
         return port
 
 
-def _await_answer(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
+def _await_answer(server: subprocess.Popen[bytes], facts: Path, log: Path) -> str:
+    """Where it listens once it answers, by what it has written down of itself: its port may have been taken."""
     end = time.monotonic() + 90
     while time.monotonic() < end and server.poll() is None:
         try:
+            url = f"http://127.0.0.1:{json.loads(facts.read_text())['port']}"
             urllib.request.urlopen(f"{url}/api", timeout=5).close()
-            return
-        except (urllib.error.URLError, OSError):
+            return url
+        except (OSError, ValueError):
             time.sleep(0.1)
-    pytest.fail(f"no Jupyter server at {url}:\n{log.read_text()[-3000:]}", pytrace=False)
+    pytest.fail(f"no Jupyter server:\n{log.read_text()[-3000:]}", pytrace=False)
 
 
 @contextmanager
@@ -151,11 +157,9 @@ def _serve(folder: Path, module: str, app: str, opens: str) -> Iterator[FrontEnd
     settings = folder / "jupyterlab_settings_dir" / "@jupyterlab" / "apputils-extension"
     settings.mkdir(parents=True)
     (settings / "notification.jupyterlab-settings").write_text('{"fetchNews": "false", "checkForUpdates": false}')
-    url = f"http://127.0.0.1:{port}"
     options = [
         f"--IdentityProvider.token={token}",
         f"--ServerApp.port={port}",
-        "--ServerApp.port_retries=0",
         "--ServerApp.ip=127.0.0.1",
         f"--ServerApp.root_dir={root}",
         f"--{app}.expose_app_in_browser=True",
@@ -165,11 +169,11 @@ def _serve(folder: Path, module: str, app: str, opens: str) -> Iterator[FrontEnd
     with log.open("wb") as sink:
         server = subprocess.Popen(command, cwd=root, env=_environment(folder), stdout=sink, stderr=sink)
     try:
-        _await_answer(server, url, log)
-        yield FrontEnd(url, token, root, opens)
+        facts = folder / "jupyter_runtime_dir" / f"jpserver-{server.pid}.json"
+        yield FrontEnd(_await_answer(server, facts, log), token, root, opens)
     finally:
         server.terminate()  # the server ends its kernels
-        server.wait(timeout=30)
+        server.wait(timeout=60)
 
 
 @pytest.fixture(scope="session")
@@ -210,6 +214,7 @@ def _thrown_by_front_end(stack: str) -> bool:
 def page(chromium: Browser) -> Iterator[Page]:
     """An empty page with no memory of others; a test fails on an exception of ours in it that nobody caught."""
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(PATIENCE)
     page = context.new_page()
     uncaught: list[str] = []
     page.on("pageerror", lambda error: uncaught.append(error.stack or error.message))

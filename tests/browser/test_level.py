@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import nbformat
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
@@ -156,10 +158,12 @@ def boxes(notebook: Notebook, index: int) -> list[dict[str, float]]:
     return [{side: round(length) for side, length in box.items()} for box in rounded]
 
 
-def test_in_mid_run_and_kept_in_any_theme(lab: Open, lab_server: FrontEnd, page: Page) -> None:
+def test_in_mid_run_and_kept_in_any_theme(lab: Open, lab_server: FrontEnd, page: Page, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
     page.set_viewport_size({"width": 1280, "height": 1100})
     run = "%%openclaw --level 3 --model steps\nq"
-    cells = (SETUP, CONTROLS, run, "print(steps.levels)", "picker = LevelPicker(limited); picker", "picker.close()")
+    setup = f"{SETUP}steps.gate = {str(gate)!r}"
+    cells = (setup, CONTROLS, run, "print(steps.levels)", "picker = LevelPicker(limited); picker", "picker.close()")
     notebook = lab(*cells, name="level-kept.ipynb")
     notebook.run(0)
     notebook.run(1)
@@ -170,7 +174,8 @@ def test_in_mid_run_and_kept_in_any_theme(lab: Open, lab_server: FrontEnd, page:
     expect(why(notebook, 1)).to_have_text("takes effect on the next step")
     expect(page.locator("#ocnb-announcer")).to_have_text("takes effect on the next step")
     notebook.screenshot("lab-level-run")
-    expect(why(notebook, 1)).not_to_have_text("takes effect on the next step", timeout=20_000)
+    gate.touch()
+    expect(why(notebook, 1)).not_to_have_text("takes effect on the next step")
     assert notebook.run(3).inner_text().strip() == "[3, 1]"
 
     notebook.run(4)
@@ -197,7 +202,7 @@ def test_in_mid_run_and_kept_in_any_theme(lab: Open, lab_server: FrontEnd, page:
     assert [set(saved.cells[index].outputs[0].data) for index in (1, 4)] == 2 * [{"text/html", "text/plain"}]
     assert "<script" not in saved.cells[4].outputs[0].data["text/html"]
     notebook.reload()
-    expect(radio(notebook, 4, "2 standard")).to_be_checked(timeout=30_000)  # the kernel still lives
+    expect(radio(notebook, 4, "2 standard")).to_be_checked()  # the kernel still lives
     notebook.run(5)
     expect(picker(notebook, 4)).to_have_count(0)
     kept = notebook.output(4)

@@ -18,7 +18,7 @@ COMMAND = [sys.executable, "-m", "openclaw_nb.cli"]
 def run(*arguments: str, env: dict[str, str] | None = None, **options: object) -> subprocess.CompletedProcess[str]:
     clean = {key: value for key, value in os.environ.items() if not key.startswith("OPENCLAW_")} | (env or {})
     return subprocess.run(  # type: ignore[call-overload,no-any-return]
-        [*COMMAND, *arguments], capture_output=True, text=True, timeout=60, env=clean, **options
+        [*COMMAND, *arguments], capture_output=True, text=True, timeout=120, env=clean, **options
     )
 
 
@@ -34,5 +34,5 @@ def serving(*arguments: str | Path) -> Iterator[tuple[str, str]]:
         yield line.split(" at ")[1].split(";")[0], line
     finally:
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
         process.stdout.close()  # type: ignore[union-attr]

@@ -34,7 +34,7 @@ def test_an_interrupt_keeps_what_came() -> None:
     asking = ask_at_length()
     time.sleep(0.2)
     asking.send_signal(signal.SIGINT)
-    rest, said = asking.communicate(timeout=10)
+    rest, said = asking.communicate(timeout=60)
     assert asking.returncode == 130
     assert rest.endswith(", \n")
     assert said.startswith("[stopped by you; ")
@@ -44,5 +44,5 @@ def test_a_reader_that_leaves_ends_it() -> None:
     asking = ask_at_length()
     assert asking.stdout is not None
     asking.stdout.close()
-    _, said = asking.communicate(timeout=10)
+    _, said = asking.communicate(timeout=60)
     assert (asking.returncode, said) == (141, "")

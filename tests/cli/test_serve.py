@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import stat
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from openclaw_nb.cli import main
 from tests.certificates import make_certificate
-from tests.cli.processes import run, serving
+from tests.cli.processes import COMMAND, run, serving
 from tests.strangers import UPGRADE
 
 
@@ -31,7 +37,7 @@ def test_serve_and_ask(tmp_path: Path) -> None:
         refused = run("ask", "x", "--to", url, env={"OPENCLAW_GATEWAY_TOKEN": "wrong"})
         assert refused.returncode == 1
         assert "does not let us in" in refused.stderr
-        assert "ok    gateway" in run("doctor", "--to", url, env={"OPENCLAW_GATEWAY_TOKEN": token}).stdout
+        assert "ok      gateway" in run("doctor", "--to", url, env={"OPENCLAW_GATEWAY_TOKEN": token}).stdout
 
 
 def test_sessions_outlive_the_gateway_where_there_is_a_store(tmp_path: Path) -> None:
@@ -133,3 +139,88 @@ def test_certificates_that_cannot_be_taken(
     ]
     assert main(["serve", "--port", "0", f"--token-file={tmp_path}/token", *filter(None, options)]) == 1
     assert capfd.readouterr() == ("", f"openclaw-nb: {words.format(tmp_path)}\n")
+
+
+def test_a_configuration_is_served_and_options_count_more(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "gateway.yaml"
+    path.write_text(
+        "gateway: {model: 'offline:1', port: 1, token: {file: kept/token}, store: kept/s.db, names: [gw.example.org]}\n"
+        "monitoring: {port: 0}\n"
+    )
+    (tmp_path / "kept").mkdir()
+    with serving("--config", path) as (url, line):  # it says --port 0 and --model offline:0
+        assert line.startswith("serving offline:0 at ws://127.0.0.1:")
+        assert line.endswith(f"the token is in {tmp_path}/kept/token; sessions are kept in {tmp_path}/kept/s.db\n")
+        assert not url.endswith(":1")
+        token = (tmp_path / "kept/token").read_text().strip()
+        assert token
+    path.write_text("gateway: {prot: 1}\n")
+    assert main(["serve", "--config", str(path)]) == 1
+    assert "line 1, column 11: gateway has no setting 'prot'" in capfd.readouterr().err.replace('"', "'")
+    for options in (["--workers", "0"], ["--workers", "x"], ["--drain", "-1"], ["--grace", "nan"], ["--ports", "two"]):
+        with pytest.raises(SystemExit):
+            main(["serve", *options])
+    assert "invalid _" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--redis", "foo"], "the address of a Redis is redis://HOST:PORT/DB or rediss://HOST:PORT/DB"),
+        (["--workers", "2", "--ports", "many", "--port", "65535"], "from port 65535 on there are no 2 ports"),
+    ],
+)
+def test_options_that_cannot_be_served(options: list[str], words: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", *options]) == 1
+    assert capfd.readouterr().err.startswith(f"openclaw-nb: {words}")
+
+
+def test_metrics_are_served_where_a_configuration_has_them(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.yaml"
+    path.write_text("gateway: {port: 0, token: {file: token}}\nmonitoring: {port: 0}\n")
+    with started("--config", path) as process:
+        assert read_line(process).startswith("serving offline at ")
+        where = read_line(process)
+        assert where.startswith("metrics are at http://127.0.0.1:")
+        with urllib.request.urlopen(where.split(" at ")[1].strip()) as answer:
+            assert b"openclaw_runs_active" in answer.read()
+
+
+def test_the_first_signal_drains_and_the_second_ends_at_once(tmp_path: Path) -> None:
+    options = ("--token-file", tmp_path / "token", "--port", "0", "--drain", "50", "--model", "offline:20")
+    for answered, number in ((True, b"15"), (False, b"5000")):
+        with started(*options) as process:
+            url = read_line(process).split(" at ")[1].split(";")[0]
+            token = (tmp_path / "token").read_text().strip()
+            asking = subprocess.Popen(
+                [*COMMAND, "ask", f"count to {number.decode()}", "--to", url], stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE, env=os.environ | {"OPENCLAW_GATEWAY_TOKEN": token},
+            )  # fmt: skip
+            assert asking.stdout is not None
+            heard = asking.stdout.read(2)
+            process.send_signal(signal.SIGTERM)
+            if not answered:
+                assert read_line(process).startswith("draining: 1 run ")  # two at once would be one
+                process.send_signal(signal.SIGTERM)
+            assert process.wait(60) == 0
+            if not answered:
+                asking.kill()
+            heard += asking.communicate(timeout=60)[0]
+            assert heard.rstrip().endswith(b" " + number) == answered
+
+
+@contextmanager
+def started(*options: str | Path) -> Iterator[subprocess.Popen[str]]:
+    """A gateway of its own, which is told to end at once."""
+    process = subprocess.Popen([*COMMAND, "serve", *options], stdout=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.terminate()  # nothing where it has ended
+        assert process.wait(60) == 0
+        process.stdout.close()  # type: ignore[union-attr]
+
+
+def read_line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline()

@@ -76,10 +76,11 @@ def test_list(snapshots: Snapshots, file: Path) -> None:
     first, second, third, cut = ids(file)
     code, printed, said = snapshots("list")
     assert (code, said) == (0, "")
-    day = time.strftime("%Y-%m-%d ")
+    with SnapshotStore(file) as store:
+        days = [time.strftime("%Y-%m-%d ", time.localtime(one.created)) for one in store.list()]
     rows = [line.split("  ") for line in printed.splitlines()]
     assert [row[0] for row in rows] == [first, second, third, cut]
-    assert all(row[1].startswith(day) for row in rows)
+    assert all(row[1].startswith(day) for row, day in zip(rows, days, strict=True))
     words = [" ".join(" ".join(row[2:]).split()) for row in rows]
     assert words[0].startswith("main turn +2 2 messages ")
     assert words[0].endswith(" B before lunch")
@@ -149,12 +150,12 @@ def test_what_a_snapshot_adds_is_not_known_once_its_parent_is_pruned(snapshots: 
 def test_show(snapshots: Snapshots, file: Path) -> None:
     first = ids(file)[0]
     with SnapshotStore(file) as store:
-        size = store.list()[0].size
+        size, created = store.list()[0].size, time.localtime(store.list()[0].created)
     for which in (first, first[:6], "before lunch"):
         code, printed, _ = snapshots("show", which)
         lines = printed.splitlines()
         made = lines.pop(3)
-        assert made.startswith(time.strftime("made      %Y-%m-%d "))
+        assert made.startswith(time.strftime("made      %Y-%m-%d ", created))
         assert (code, lines) == (0, [
             f"id        {first}",
             "name      before lunch",

@@ -1,12 +1,14 @@
-"""A process of its own that deliberates: `python -m tests.faults.deliberating FILE LEVEL`.
+"""A process of its own that deliberates: `python -m tests.faults.deliberating FILE LEVEL END`.
 
-It says, with each event of a step, how many characters all steps have and which step has ended, if one has.
+It says, with each event of a step, how many characters all steps have and which step has ended, if one has. When they
+have END characters it stands still.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -39,12 +41,12 @@ async def living(path: Path) -> AsyncIterator[tuple[OpenClawClient, Memory]]:
         assert store.verify() == []
 
 
-async def ask(path: Path, level: int, *, aloud: bool = False) -> dict[str, Any]:
-    """Ask, and give what can be known of it afterwards."""
+async def ask(path: Path, level: int, end: int | None = None) -> dict[str, Any]:
+    """Ask, and give what can be known of it afterwards. With an ``end`` aloud, until then."""
     async with living(path) as (client, memory):
         run = client.send("why?", level=level, idempotency_key="k")
-        if aloud:
-            run.subscribe(lambda event: say(run, event))
+        if end is not None:
+            run.subscribe(lambda event: say(run, event, end))
         return await facts(run, memory)
 
 
@@ -68,11 +70,14 @@ async def facts(run: Run, memory: Memory) -> dict[str, Any]:
     return {"answer": str(answer), "level": answer.level, "said": said, "steps": steps}
 
 
-def say(run: Run, event: RunEvent) -> None:
+def say(run: Run, event: RunEvent, end: int) -> None:
     if isinstance(event, Step):
         ended = event.key if event.seconds is not None else ""
-        print(sum(len(step.text) for step in run.steps), ended, sep="|", flush=True)
+        characters = sum(len(step.text) for step in run.steps)
+        print(characters, ended, sep="|", flush=True)
+        if characters >= end:
+            time.sleep(600)  # until it is killed
 
 
 if __name__ == "__main__":
-    asyncio.run(ask(Path(sys.argv[1]), int(sys.argv[2]), aloud=True))
+    asyncio.run(ask(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])))

@@ -1,8 +1,8 @@
-"""A process of its own whose agent pays with a tool: `python -m tests.faults.paying ask|resume BOOK [HANG_AT]`.
+"""A process of its own whose agent pays with a tool: `python -m tests.faults.paying ask|resume BOOK [LINE …]`.
 
-Each payment is a line in the file BOOK, written before the tool returns: what a payment does cannot be taken back. The
-payment HANG_AT never returns. It says "paid NAME" when a payment is in the book, "told NAME" when its result is shown,
-"delta" for text, and at its end, as JSON, what was answered and what the session holds.
+Each payment is a line in the file BOOK, written before the tool returns: what a payment does cannot be taken back. It
+says "paid NAME" when a payment is in the book, "told NAME" when its result is shown, "delta" for text, and at its end,
+as JSON, what was answered and what the session holds. With the last of the lines, said in this order, it stands still.
 """
 
 from __future__ import annotations
@@ -21,11 +21,17 @@ __all__ = ["PROMPT", "main"]
 
 PROMPT = "use pay('ann') then pay('bob') then pay('cy')"
 
+ENDS: list[str] = []
+
 SLOW = 0.05  # seconds before and after the payment, so that a moment taken at random may lie there
 
 
 def say(*words: Any) -> None:
     print(*words, flush=True)
+    if ENDS[:1] == [" ".join(map(str, words))]:
+        del ENDS[0]
+        if not ENDS:
+            time.sleep(600)  # until it is killed
 
 
 def watch(event: RunEvent) -> None:
@@ -35,7 +41,9 @@ def watch(event: RunEvent) -> None:
         say("told", event.title)
 
 
-def main(order: str, book: Path, hang_at: str = "") -> None:
+def main(order: str, book: Path, *ends: str) -> None:
+    ENDS.extend(ends)
+
     def pay(name: str) -> str:
         """Pay somebody, once."""
         time.sleep(SLOW)
@@ -44,7 +52,7 @@ def main(order: str, book: Path, hang_at: str = "") -> None:
             file.flush()
             os.fsync(file.fileno())
         say("paid", name)
-        time.sleep(60 if name == hang_at else SLOW)
+        time.sleep(SLOW)
         return f"paid {name}"
 
     runtime = Runtime.shared()
@@ -57,7 +65,7 @@ def main(order: str, book: Path, hang_at: str = "") -> None:
         assert found is not None, "nothing was kept"
         run = agent.resume_from(found)
     run.subscribe(watch)
-    answer = run.result(30)
+    answer = run.result(300)
     head = runtime.memory.head("till")
     assert head is not None
     messages = [(message["role"], message["content"]) for message in head.state["messages"]]

@@ -27,11 +27,13 @@ class FaultProxy:
     """Listens on loopback and passes on to ``port``; each connection takes the next of ``faults``, or none.
 
     Several faults may meet on one connection, each taking what the one before lets through. ``struck`` counts the
-    cuts by what they were, ``cut_at`` is the loop's time of the newest one that both ends were told of.
+    cuts by what they were, ``cut_at`` is the loop's time of the newest one that both ends were told of; ``gateway``
+    is the one behind it, where that is in this process.
     """
 
     def __init__(self, port: int) -> None:
         self.upstream = port
+        self.gateway: Gateway | None = None
         self.faults: deque[Fault | Sequence[Fault]] = deque()
         self.connections = 0
         self.struck: Counter[str] = Counter()
@@ -214,6 +216,7 @@ async def abreast(model: Any, count: int, **options: Any) -> AsyncIterator[list[
         pairs = []
         for _ in range(count):
             proxy = await stack.enter_async_context(FaultProxy(gateway.port))
+            proxy.gateway = gateway
             client = await stack.enter_async_context(OpenClawClient(token=gateway.token, **options))
             await client.connect(proxy.url)
             pairs.append((proxy, client))

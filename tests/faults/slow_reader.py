@@ -22,7 +22,7 @@ from tests.faults.proxy import FaultProxy, seamless
 PIECE = "{:08} is what a token of some fifty bytes may say\n"
 RATE = 1_000  # tokens per second
 TICKS = 50  # times per second at which the link lets something through
-CAUGHT_UP = 20.0  # seconds for all that is left once the link is fast again
+CAUGHT_UP = 120.0  # seconds for all that is left once the link is fast again
 
 
 async def serve() -> None:

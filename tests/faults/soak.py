@@ -16,17 +16,17 @@ import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, ExitStack, suppress
 from dataclasses import dataclass, field
 
 import psutil
 
-from openclaw_nb import link, pulse, runs
-from openclaw_nb.client import OpenClawClient
+from openclaw_nb.client import OpenClawClient, pulse, route
 from openclaw_nb.errors import OpenClawError
 from openclaw_nb.events import Delta, RunEvent, Status
-from openclaw_nb.gateway import Gateway
+from openclaw_nb.gateway import Gateway, runs
 from openclaw_nb.run import Run
+from tests.faults.killed import held
 from tests.faults.kinds import CLIENT, GATEWAY, CutAfter, CutAtByte, Delay, Fault, How, Split, Twice
 from tests.faults.proxy import FaultProxy
 
@@ -38,10 +38,6 @@ LATER = 1.0  # seconds after a run's end at which the model's calls for it are c
 HUNG = 60.0  # seconds after which a run counts as hanging
 LEAK = 64.0  # MiB the clients' process may grow by
 ALPHABET = 'abc de fg. \n"\\é€😀\0\u200d\u202e\u0301א\ud800'
-
-# As in life, but quicker: what waits for seconds there would make few faults here.
-link.OPEN_TIMEOUT = 0.5
-pulse.PING = pulse.PONG = 0.2
 
 
 def speech(prompt: str) -> list[str]:
@@ -58,9 +54,9 @@ def spoken(prompt: str) -> str:
 # -- the gateway, a process of its own ---------------------------------------------------------------
 
 
-async def serve(port: int) -> None:
-    """Serve until killed; a line for every call of the model."""
-    runs.RETAIN = 2.0  # or its memory would be that of all its runs; so some come back too late to be replayed
+async def serve(port: int, retain: float) -> None:
+    """Serve until killed; a line for every call of the model. Runs are replayed for ``retain`` seconds."""
+    runs.RETAIN = retain
 
     async def model(prompt: str) -> AsyncIterator[str]:
         print(prompt, flush=True)
@@ -77,18 +73,20 @@ async def serve(port: int) -> None:
 class Server:
     """The gateway's process, started again on its port after each kill; ``calls`` of the model by prompt."""
 
-    def __init__(self) -> None:
-        self.port = 0
+    def __init__(self, port: int, retain: float) -> None:
+        self.port = port
         self.kills = 0
+        self._retain = retain
         self.calls: Counter[str] = Counter()
         self.leaked = 0
 
     async def start(self) -> None:
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.faults.soak", "--serve", str(self.port), stdin=-1, stdout=-1
-        )
+            sys.executable, "-m", "tests.faults.soak", "--serve", str(self.port), "--retain", str(self._retain),
+            stdin=-1, stdout=-1,
+        )  # fmt: skip
         assert self._process.stdout is not None
-        self.port = int(await self._process.stdout.readline())
+        assert int(await self._process.stdout.readline()) == self.port
         self._descriptors = self._open()
         self._reader = asyncio.create_task(self._count(self._process.stdout))
 
@@ -259,11 +257,18 @@ class Traffic:
             self._storm.cut_at, self._storm.tries, self._back = None, 0, False
 
 
-async def soak(seconds: float, faults: int, seed: int) -> bool:
+def hurry() -> None:
+    """From now on what waits for seconds does so as in life, but quicker: it would make few faults here."""
+    route.OPEN_TIMEOUT = 0.5
+    pulse.PING = pulse.PONG = 0.2
+
+
+async def soak(seconds: float, faults: int, seed: int, retain: float) -> bool:
     """Until there were so many faults, or seconds; whether all was well."""
     print(f"seed {seed}: {CLIENTS} clients with {ABREAST} runs each", flush=True)
     process, tasks, threads = psutil.Process(), len(asyncio.all_tasks()), threading.active_count()
-    tally, server, over = Tally(), Server(), asyncio.Event()
+    ports = ExitStack()
+    tally, server, over = Tally(), Server(ports.enter_context(held()), retain), asyncio.Event()
     await server.start()
     began, descriptors = time.monotonic(), process.num_fds() - 2  # without the two pipes to the gateway
     memory = 0
@@ -276,6 +281,7 @@ async def soak(seconds: float, faults: int, seed: int) -> bool:
             storms.append(storm)
             traffic.append(one)
             await one.client.connect(storm.url)
+        hurry()
         work = [asyncio.create_task(one.go_on(over)) for one in traffic for _ in range(ABREAST)]
         deaths, chance = began + LIFE[0] / 2, random.Random(seed)
         shown = began
@@ -298,6 +304,7 @@ async def soak(seconds: float, faults: int, seed: int) -> bool:
         await asyncio.sleep(LATER + 0.1)
     grown = (process.memory_info().rss - memory) / 2**20
     await server.close()
+    ports.close()
     gc.collect()
     await asyncio.sleep(0.1)
     left = {
@@ -340,12 +347,13 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--minutes", type=float, default=3.0)
     parser.add_argument("--faults", type=int, default=sys.maxsize)
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
+    parser.add_argument("--retain", type=float, default=2.0)  # so that some come back too late to be replayed
     parser.add_argument("--serve", type=int)
     options = parser.parse_args(arguments)
     if options.serve is not None:
-        asyncio.run(serve(options.serve))
+        asyncio.run(serve(options.serve, options.retain))
         return 0
-    well = asyncio.run(soak(options.minutes * 60, options.faults, options.seed))
+    well = asyncio.run(soak(options.minutes * 60, options.faults, options.seed, options.retain))
     print("all of it came, once" if well else f"NOT WELL; again with: make soak SEED={options.seed}")
     return 0 if well else 1
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from openclaw_nb.client import OpenClawClient
+from openclaw_nb.client import OpenClawClient, inflight
 from openclaw_nb.errors import RunTimeout
 from openclaw_nb.events import Status
 from openclaw_nb.gateway import Gateway
 from openclaw_nb.run import Result
-from tests.faults.killed import kill
+from tests.faults.killed import held, kill
 from tests.faults.proxy import seamless
 from tests.spine import Counted, Thinker, asynchronous, soon
 
@@ -25,14 +25,13 @@ TEXT = "".join(PIECES)
 class Mortal:
     """A gateway that is killed and started again on its port."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, port: int) -> None:
         self.model = model
-        self.port = 0
+        self.port = port
 
     async def start(self) -> None:
         self.gateway = Gateway(model=self.model, token="same", port=self.port)
         await self.gateway.start()
-        self.port = self.gateway.port
 
     async def kill(self) -> None:
         await kill(self.gateway)
@@ -44,14 +43,15 @@ class Mortal:
 
 @asynccontextmanager
 async def mortal(model: Any, **options: Any) -> AsyncIterator[tuple[Mortal, OpenClawClient]]:
-    gateway = Mortal(model)
-    await gateway.start()
-    try:
-        async with OpenClawClient(token="same", **{"token_batch_size": 1} | options) as client:
-            await client.connect(gateway.gateway.url)
-            yield gateway, client
-    finally:
-        await gateway.gateway.close()
+    with held() as port:
+        gateway = Mortal(model, port)
+        await gateway.start()
+        try:
+            async with OpenClawClient(token="same", **{"token_batch_size": 1} | options) as client:
+                await client.connect(gateway.gateway.url)
+                yield gateway, client
+        finally:
+            await gateway.gateway.close()
 
 
 async def history(client: OpenClawClient) -> list[str]:
@@ -115,10 +115,11 @@ async def test_one_key_from_two_clients() -> None:
 # -- stopped meanwhile -----------------------------------------------------------------------------
 
 
-async def stopped(run: Any, model: Counted) -> Result:
-    """How it ends, at once, and the model with it."""
+async def stopped(run: Any, model: Counted, monkeypatch: pytest.MonkeyPatch) -> Result:
+    """How it ends, without a wait for a word that does not come, and the model with it."""
+    monkeypatch.setattr(inflight, "STOP_TIMEOUT", 1_000.0)
     run.cancel()
-    async with asyncio.timeout(0.5):
+    async with asyncio.timeout(60):
         result: Result = await run
     assert result.status is Status.STOPPED
     await soon(lambda: model.closed == model.calls, "stopping the model")
@@ -145,14 +146,14 @@ async def test_cancelled_and_out_of_time_while_it_is_asked_again() -> None:
 
 
 @asynchronous
-async def test_cancelled_before_it_is_back() -> None:
+async def test_cancelled_before_it_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
     model = Counted(*PIECES, pause=0.01)
     async with mortal(model) as (gateway, client):
         run = client.send("go")
         await soon(lambda: run.tokens > 5)
         await gateway.kill()
         await soon(lambda: run.status is Status.RECONNECTING)
-        await stopped(run, model)
+        await stopped(run, model, monkeypatch)
         await gateway.start()
         await client.reconnect()
         assert (await client.request("health"))["runs"] == 0
@@ -161,7 +162,7 @@ async def test_cancelled_before_it_is_back() -> None:
 
 @pytest.mark.parametrize("delay", [0.0, 0.001, 0.002, 0.004, 0.008])
 @asynchronous
-async def test_cancelled_just_as_it_is_back(delay: float) -> None:
+async def test_cancelled_just_as_it_is_back(delay: float, monkeypatch: pytest.MonkeyPatch) -> None:
     model = Counted(*PIECES, pause=0.02)
     async with mortal(model) as (gateway, client):
         back = asyncio.Event()
@@ -171,4 +172,4 @@ async def test_cancelled_just_as_it_is_back(delay: float) -> None:
         await gateway.restart()
         await back.wait()
         await asyncio.sleep(delay)
-        await stopped(run, model)
+        await stopped(run, model, monkeypatch)

@@ -28,7 +28,7 @@ ENDINGS = (How.RESET, How.CLOSE)
 @on_both_loops
 async def test_cut_after_every_delta(figure: Figure) -> None:
     model = Counted(*PIECES)
-    async with behind(model) as (proxy, client):
+    async with behind(model, token_batch_delay=60.0) as (proxy, client):  # batches are as big as they are to be
         for k in range(len(PIECES)):
             proxy.now(CutAfter(k, how=ENDINGS[k % 2]))
             client.token_batch_size = 1

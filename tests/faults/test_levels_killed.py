@@ -14,6 +14,7 @@ import pytest
 
 from openclaw_nb.answers import stages
 from tests.faults.deliberating import ask, go_on
+from tests.faults.test_pool_killed import left_alone
 from tests.mock_openai import MockOpenAI, Reply
 from tests.spine import play
 
@@ -63,11 +64,11 @@ def mock(monkeypatch: pytest.MonkeyPatch, level: int) -> Iterator[MockOpenAI]:
         yield mock
 
 
-def kill_after(path: Path, level: int, length: int) -> list[str]:
-    """Kill the process when its steps have so many characters; those that had ended by then, in order."""
+def kill_after(path: Path, level: int, length: int, end: int) -> list[str]:
+    """Kill the process when its steps have so many characters, before ``end``; those ended by then, in order."""
     ended = []
     env = {key: value for key, value in os.environ.items() if not key.startswith("OPENCLAW_")}
-    command = [sys.executable, "-m", "tests.faults.deliberating", str(path), str(level)]
+    command = [sys.executable, "-m", "tests.faults.deliberating", str(path), str(level), str(end)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env, cwd=ROOT) as process:
         assert process.stdout is not None
         for line in process.stdout:
@@ -90,8 +91,8 @@ def test_no_step_that_ended_is_asked_for_again(
     dice, missing = random.Random(level), []
     for number in range(KILLS):
         path, before = tmp_path / f"{number}.db", mock.calls
-        ended = kill_after(path, level, dice.randrange(length // 5, length * 4 // 5))
-        begun = mock.calls
+        ended = kill_after(path, level, dice.randrange(length // 5, length * 4 // 5), length * 9 // 10)
+        begun = left_alone(mock)
         known, told = play(go_on(path))
         asked, again = ([*map(step_of, bodies)] for bodies in (mock.bodies[before:begun], mock.bodies[begun:]))
         if level == 3:

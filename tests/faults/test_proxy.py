@@ -96,6 +96,7 @@ async def test_silence_and_mute() -> None:
         await ends.say(GATEWAY, request("run.resume"), request("health"), request("run.resume"))
         await ends.say(CLIENT, event("chat"))
         await soon(lambda: ends.heard[CLIENT] == ACCEPT + event("chat"), "the other way")
+        await soon(lambda: len(ends.heard[GATEWAY]) > len(UPGRADE), "what comes before it")
         assert ends.heard[GATEWAY] == UPGRADE + request("run.resume")
 
 

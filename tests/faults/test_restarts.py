@@ -10,20 +10,20 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from statistics import quantiles
 
 import pytest
 
-from openclaw_nb import runs
-from openclaw_nb.client import OpenClawClient
+from openclaw_nb.client import OpenClawClient, link
+from openclaw_nb.client.link import Retry
 from openclaw_nb.errors import ModelError, RunError
 from openclaw_nb.events import Status
-from openclaw_nb.gateway import Gateway
-from openclaw_nb.link import Retry
+from openclaw_nb.gateway import Gateway, runs
 from openclaw_nb.run import Run
-from tests.faults.killed import kill
-from tests.faults.proxy import behind, seamless
+from tests.faults.killed import held, kill
+from tests.faults.proxy import FaultProxy, behind, seamless
 from tests.spine import Counted, asynchronous, soon
 
 Figure = Callable[[str, str], None]
@@ -40,8 +40,8 @@ async def test_killed_a_hundred_times(figure: Figure) -> None:
     model = Counted(*PIECES, pause=0.001)
     waits: list[float] = []
 
-    async def restart(rounds: int, client: OpenClawClient) -> None:
-        gateway = Gateway(model=model, token="same")
+    async def restart(rounds: int, client: OpenClawClient, port: int) -> None:
+        gateway = Gateway(model=model, token="same", port=port)
         await gateway.start()
         await client.connect(gateway.url)
         for i in range(rounds):
@@ -49,17 +49,18 @@ async def test_killed_a_hundred_times(figure: Figure) -> None:
             watched = [seamless(run) for run in answers]
             await soon(lambda answers=answers, i=i: min(run.tokens for run in answers) > i)
             await kill(gateway)
-            gateway = Gateway(model=model, token="same", port=gateway.port)
+            gateway = Gateway(model=model, token="same", port=port)
             await gateway.start()
             began = time.monotonic()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 assert [str(await run) for run in answers] == [TEXT] * 2
             assert all(fits() for fits in watched)
             waits.append(time.monotonic() - began)
         await gateway.close()
 
     clients = [OpenClawClient(token="same", token_batch_size=1) for _ in range(5)]
-    await asyncio.gather(*(restart(20, client) for client in clients))
+    with ExitStack() as ports:
+        await asyncio.gather(*(restart(20, client, ports.enter_context(held())) for client in clients))
     for client in clients:
         await client.close()
     assert model.calls <= 400
@@ -73,7 +74,13 @@ async def test_killed_with_a_model_that_never_says_the_same(figure: Figure) -> N
             yield f"{random.random()} "
             await asyncio.sleep(0.001)
 
-    gateway = Gateway(model=moody, token="same")
+    with held() as port:
+        await be_killed_ten_times(moody, port)
+    figure("reliability 5", "10 times with a model that answers differently each time: RUN_LOST, what came is kept")
+
+
+async def be_killed_ten_times(moody: Callable[[str], AsyncIterator[str]], port: int) -> None:
+    gateway = Gateway(model=moody, token="same", port=port)
     await gateway.start()
     async with OpenClawClient(token="same", token_batch_size=1) as client:
         await client.connect(gateway.url)
@@ -82,28 +89,27 @@ async def test_killed_with_a_model_that_never_says_the_same(figure: Figure) -> N
             await soon(lambda run=run: run.text)
             before = run.text
             await kill(gateway)
-            gateway = Gateway(model=moody, token="same", port=gateway.port)
+            gateway = Gateway(model=moody, token="same", port=port)
             await gateway.start()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 with pytest.raises(RunError, match="answers differently; what came is kept") as failure:
                     await run
             assert failure.value.code == "RUN_LOST"
             assert failure.value.partial is not None
             assert failure.value.partial.startswith(before)
     await gateway.close()
-    figure("reliability 5", "10 times with a model that answers differently each time: RUN_LOST, what came is kept")
 
 
 @contextmanager
-def served(port: int = 0) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """The command `openclaw-nb serve`, once it listens, and its port."""
-    command = [sys.executable, "-m", "openclaw_nb.cli", "serve", "--model", "offline:300", "--port", str(port)]
+def served(port: int, rate: int = 300) -> Iterator[subprocess.Popen[str]]:
+    """The command `openclaw-nb serve`, once it listens; its model says ``rate`` tokens a second."""
+    command = [sys.executable, "-m", "openclaw_nb.cli", "serve", "--model", f"offline:{rate}", "--port", str(port)]
     environment = os.environ | {"OPENCLAW_GATEWAY_TOKEN": "same"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         try:
             assert process.stdout is not None
-            line = process.stdout.readline()
-            yield process, int(line.partition("127.0.0.1:")[2].partition(";")[0])
+            assert f"127.0.0.1:{port};" in process.stdout.readline()
+            yield process
         finally:
             process.kill()
 
@@ -112,24 +118,25 @@ def served(port: int = 0) -> Iterator[tuple[subprocess.Popen[str], int]]:
 async def test_the_process_is_killed(figure: Figure) -> None:
     prompt = "mean and median of " + ", ".join(map(str, range(60)))
     slowest = 0.0
-    async with OpenClawClient(token="same") as client:
-        with served() as (_, port):
-            await client.connect(f"ws://127.0.0.1:{port}")
-            whole = str(await client.send(prompt, session="whole"))
-        for i in range(5):
-            with served(port) as (process, _):
-                await client.reconnect()
-                run = client.send(prompt, session=f"{i}")
-                fits = seamless(run)
-                await soon(lambda run=run: run.text)
-                process.send_signal(signal.SIGKILL)
-            assert 0 < len(run.text) < len(whole)
-            began = time.monotonic()
+    with held() as port:
+        async with OpenClawClient(token="same") as client:
             with served(port):
-                async with asyncio.timeout(10):
-                    assert await run == whole
-                slowest = max(slowest, time.monotonic() - began)
-                assert fits()
+                await client.connect(f"ws://127.0.0.1:{port}")
+                whole = str(await client.send(prompt, session="whole"))
+            for i in range(5):
+                with served(port, rate=10) as process:  # so slow that it is killed in mid-answer
+                    await client.reconnect()
+                    run = client.send(prompt, session=f"{i}")
+                    fits = seamless(run)
+                    await soon(lambda run=run: run.text)
+                    process.send_signal(signal.SIGKILL)
+                assert 0 < len(run.text) < len(whole)
+                began = time.monotonic()
+                with served(port):
+                    async with asyncio.timeout(60):
+                        assert await run == whole
+                    slowest = max(slowest, time.monotonic() - began)
+                    assert fits()
     figure("reliability 5", f"`openclaw-nb serve` killed 5 times: complete {slowest:.1f} s after its start at most")
 
 
@@ -142,6 +149,13 @@ async def test_away_longer_than_the_window(monkeypatch: pytest.MonkeyPatch, figu
     ways = [(streaming, k) for streaming in (True, False) for k in (0, 1, 5, len(PIECES))]
     await asyncio.gather(*(be_away(k, streaming) for streaming, k in ways))
     figure("reliability 4", f"away longer than the window, {len(ways)} ways: a gap event, then the whole text")
+
+
+async def forgotten(proxy: FaultProxy) -> None:
+    """Return when the gateway knows no run any more."""
+    assert proxy.gateway is not None
+    runs = proxy.gateway._runs
+    await soon(lambda: not len(runs), "forgetting the run")
 
 
 async def be_away(k: int, streaming: bool) -> None:
@@ -170,7 +184,7 @@ async def be_away(k: int, streaming: bool) -> None:
         proxy.cut()
         await soon(lambda: run.status is Status.RECONNECTING)
         gate.set()
-        await asyncio.sleep(0.1)
+        await forgotten(proxy)
         assert gaps == []
         proxy.upstream = home
         await client.reconnect()
@@ -197,7 +211,7 @@ async def test_ended_badly_while_away_longer_than_the_window(monkeypatch: pytest
         home, proxy.upstream = proxy.upstream, 9
         proxy.cut()
         gate.set()
-        await asyncio.sleep(0.1)
+        await forgotten(proxy)
         proxy.upstream = home
         await client.reconnect()
         with pytest.raises(ModelError) as failure:
@@ -209,38 +223,61 @@ async def test_ended_badly_while_away_longer_than_the_window(monkeypatch: pytest
 
 
 @asynchronous
-async def test_two_hundred_clients_and_a_gateway_away_for_five_seconds(figure: Figure) -> None:
+async def test_two_hundred_clients_and_a_gateway_away_for_five_seconds(
+    monkeypatch: pytest.MonkeyPatch, figure: Figure
+) -> None:
+    spread, looks = link._spread, list[float]()
+
+    def noting(seconds: float) -> float:
+        """When they mean to come: when they do is up to the machine as well, which may stop all of them for a while."""
+        looks.append(time.monotonic() + (chosen := spread(seconds)))
+        return chosen
+
+    monkeypatch.setattr(link, "_spread", noting)
     gate = asyncio.Event()
     model = Counted("one ", until=gate)
-    gateway = Gateway(model=model, token="same")
+    with held() as port:
+        await away_for_five_seconds(model, gate, port, looks, figure)
+
+
+async def away_for_five_seconds(
+    model: Counted, gate: asyncio.Event, port: int, looks: list[float], figure: Figure
+) -> None:
+    gateway = Gateway(model=model, token="same", port=port)
     await gateway.start()
     clients = [OpenClawClient(token="same") for _ in range(200)]
-    back: list[float] = []
+    back: dict[OpenClawClient, float] = {}
+
+    def now(client: OpenClawClient) -> None:
+        back.setdefault(client, time.monotonic())
+
     for i in range(0, 200, 20):
         await asyncio.gather(*(client.connect(gateway.url) for client in clients[i : i + 20]))
     for client in clients:
-        client.on("reconnected", lambda: back.append(time.monotonic()))
+        client.on("reconnected", partial(now, client))
     answers = [client.send("go", session=f"{i}") for i, client in enumerate(clients)]
     await soon(lambda: all(run.text for run in answers))
     await kill(gateway)
     await asyncio.sleep(5)
-    gateway = Gateway(model=model, token="same", port=gateway.port)
+    gateway = Gateway(model=model, token="same", port=port)
     opened = time.monotonic()
     await gateway.start()
-    await soon(lambda: len(back) == 200)  # within 10 s, and 5 are 15
+    await soon(lambda: len(back) == 200 or any(run.done() for run in answers))  # within 10 s, and 5 are 15
+    assert [run.status for run in answers if run.done()] == []
     gate.set()
     assert {str(await run) for run in answers} == {"one "}
     for client in clients:
         await client.close()
     await gateway.close()
-    came = sorted(moment - opened for moment in back)
+    came = sorted(moment - opened for moment in back.values())
     early, middle, late = quantiles(came, n=20)[0], came[100], quantiles(came, n=20)[-1]
-    crowd = max(sum(moment <= other < moment + 0.05 for other in came) for moment in came)
+    meant = [moment for moment in looks if moment >= opened]
+    crowd = max(sum(moment <= other < moment + 0.05 for other in meant) for moment in meant)
     assert crowd < 150, "they do not come as one"
     figure(
         "reliability 8",
         f"200 clients, gateway away 5 s: back {came[0]:.2f} to {came[-1]:.2f} s after it (P5 {early:.2f}, "
-        f"P50 {middle:.2f}, P95 {late:.2f}), {crowd} at most within 50 ms",
+        f"P50 {middle:.2f}, P95 {late:.2f}), {crowd} at most meant to within 50 ms",
     )
 
 

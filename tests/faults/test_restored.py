@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 import subprocess
@@ -16,7 +17,7 @@ import pytest
 from tests.mock_openai import MockOpenAI, Reply
 
 PROCESS = """
-import asyncio, json, sys
+import asyncio, json, sys, time
 from openclaw_nb import models
 from openclaw_nb.client import OpenClawClient
 from openclaw_nb.engine import AgentSpec, Engine
@@ -29,11 +30,13 @@ async def counts(prompt):
         yield f"{prompt} {n} "
         await asyncio.sleep(0.005)
 
-async def ask(client, session):
+async def ask(client, session, end):
     await client.send("first", session=session)
     run = client.send("second", session=session, idempotency_key="k")
     async for _ in run:
         print(len(run.text), flush=True)
+        if len(run.text) >= end:
+            time.sleep(600)  # until it is killed
     await run
 
 async def go_on(client, memory):
@@ -49,7 +52,7 @@ async def go_on(client, memory):
         "tokens": result.usage.output_tokens,
     }
 
-async def main(path, model, what):
+async def main(path, model, what, end):
     store = SnapshotStore(path)
     memory = Memory(store, fresh=True)
     default = models.resolve(counts if model == "counts" else model)
@@ -59,7 +62,7 @@ async def main(path, model, what):
     async with Gateway(engine=engine) as gateway, OpenClawClient(token=gateway.token) as client:
         await client.connect(gateway.url)
         if what == "ask":
-            await ask(client, "main")
+            await ask(client, "main", float(end))
         else:
             told = await go_on(client, memory)
     if hasattr(default, "aclose"):
@@ -100,25 +103,27 @@ def mock(monkeypatch: pytest.MonkeyPatch) -> Iterator[MockOpenAI]:
         yield mock
 
 
-def start(path: Path, model: str, what: str) -> subprocess.Popen[str]:
+def start(path: Path, model: str, what: str, end: float = math.inf) -> subprocess.Popen[str]:
+    """One that asks or goes on; it stands still when the second answer has ``end`` characters."""
     env = {key: value for key, value in os.environ.items() if not key.startswith("OPENCLAW_")}
     return subprocess.Popen(
-        [sys.executable, "-c", PROCESS, str(path), MODELS[model], what], stdout=subprocess.PIPE, text=True, env=env
-    )
+        [sys.executable, "-c", PROCESS, str(path), MODELS[model], what, str(end)],
+        stdout=subprocess.PIPE, text=True, env=env,
+    )  # fmt: skip
 
 
 def whole(path: Path, model: str, what: str) -> dict[str, Any]:
     """What a process tells that comes to its end."""
     process = start(path, model, what)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=300)
     assert process.returncode == 0
     told: dict[str, Any] = json.loads(output.splitlines()[-1])
     return told
 
 
-def kill_after(path: Path, model: str, length: int) -> None:
-    """Ask, and kill the process when the second answer has so many characters."""
-    with start(path, model, "ask") as process:
+def kill_after(path: Path, model: str, length: int, end: int) -> None:
+    """Ask, and kill the process when the second answer has so many characters: before ``end``."""
+    with start(path, model, "ask", end) as process:
         assert process.stdout is not None
         for line in process.stdout:
             if int(line) >= length:
@@ -146,7 +151,7 @@ def test_the_transcript_equals_an_uninterrupted_one(
     resumed = []
     for number in range(moments):
         path = tmp_path / f"{number}.db"
-        kill_after(path, model, dice.randrange(len(text) // 10, len(text) * 3 // 4))
+        kill_after(path, model, dice.randrange(len(text) // 10, len(text) * 3 // 4), len(text) * 9 // 10)
         asked = mock.calls
         told = whole(path, model, "restore")
         at = told["at"]

@@ -270,7 +270,7 @@ def test_a_full_disk_at_any_write(tmp_path: Path, figure: Callable[[str, str], N
     path = tmp_path / "s.db"
     small_store(path)
     with run(FULL, path, stdout=subprocess.PIPE) as writer:
-        output, _ = writer.communicate(timeout=60)
+        output, _ = writer.communicate(timeout=300)
     assert writer.returncode == 0
     refused, kept = json.loads(output)
     assert 5 < refused < 60
@@ -289,7 +289,7 @@ def test_several_processes_create_and_write_one_file(tmp_path: Path) -> None:
         assert writer.stdout is not None
         assert writer.stdout.readline() == "ready\n"
     os.close(go)  # lets all of them go at once
-    assert [writer.communicate(timeout=60) and writer.returncode for writer in writers] == [0, 0, 0]
+    assert [writer.communicate(timeout=300) and writer.returncode for writer in writers] == [0, 0, 0]
     with SnapshotStore(path) as store:
         assert store.verify() == []
         assert set(store.sessions()) == {"shared", "a", "b", "c"}

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from openclaw_nb import flights, models
+from openclaw_nb import models
+from openclaw_nb.client import flights
 from openclaw_nb.models.base import Closable
 from openclaw_nb.reasoning.costs import price
 from tests.asking import KEY, VENDORS

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import time
 from pathlib import Path
 
 import pytest
 
 from .conftest import INSTALLED, Kernel, environment
-from .test_completion import complete
-from .test_session_commands import refused, say
+from .test_commands_completion import complete
+from .test_commands_sessions import refused, say
 
 pytestmark = [pytest.mark.kernel, pytest.mark.parametrize("kernel", [INSTALLED], indirect=True)]
 
@@ -33,8 +31,12 @@ class Part:
 class Plain:
     pass
 
+last = 119
+
 async def slow(prompt):
     for number in range(120):
+        while number > last:
+            await asyncio.sleep(0.01)
         yield f"{number} "
         await asyncio.sleep(0.01)
 
@@ -117,10 +119,10 @@ def killed(tmp_path: Path) -> Path:
     """The folder of a kernel that was killed in mid-answer."""
     kernel = Kernel(INSTALLED, environment(tmp_path), tmp_path)
     say(kernel, BEGIN)
-    say(kernel, "%%openclaw --model slow --bg\nlook at {fig}")
-    time.sleep(0.6)
-    os.kill(kernel.manager.provisioner.pid, 9)
-    kernel.close()
+    say(kernel, "last = 60")
+    say(kernel, "%%openclaw --model slow --bg --into asked\nlook at {fig}")
+    say(kernel, "import time\nwhile ' 59 ' not in asked.text: time.sleep(0.02)")
+    kernel.kill()
     return tmp_path
 
 

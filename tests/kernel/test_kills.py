@@ -1,7 +1,8 @@
-"""A kernel that is killed in mid-answer, twenty times, and the one after it, which goes on with the answer."""
+"""A kernel that is killed in mid-answer, again and again, and the one after it, which goes on with the answer."""
 
 from __future__ import annotations
 
+import os
 import random
 import statistics
 import time
@@ -17,7 +18,7 @@ from .conftest import INSTALLED, Kernel, environment
 
 pytestmark = pytest.mark.kernel
 
-KILLS = 20
+KILLS = int(os.environ.get("OPENCLAW_NB_KILLS", "10"))
 RATE = 1600  # tokens per second
 LENGTH = 800  # tokens of an answer
 SECONDS = LENGTH / RATE
@@ -81,16 +82,18 @@ def kernels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernels]:
     kernels.close()
 
 
-def wait_for(store: SnapshotStore, session: str, message: str, *, text: bool) -> None:
-    """Until the file has the question of the run, or a part of its answer."""
-    end = time.monotonic() + 30
+def wait_for(store: SnapshotStore, session: str, turn: int, *, text: bool) -> None:
+    """Until the file has the question of the run, or a part of its answer; or all of it, where it was quicker."""
+    end = time.monotonic() + 60
     while time.monotonic() < end:
         last = store.last(session)
         cut = cut_in(last) if last is not None else None
-        if cut is not None and cut.message == message and (cut.text or not text):
+        if cut is not None and cut.message == question(turn) and (cut.text or not text):
+            return
+        if last is not None and cut is None and len(last.state["messages"]) == 2 * (turn + 1):
             return
         time.sleep(0.01)
-    raise AssertionError(f"nothing was kept of {message!r}")
+    raise AssertionError(f"nothing was kept of {question(turn)!r}")
 
 
 def cut_at(kernels: Kernels, kernel: Kernel, session: str, turn: int, moment: float | str) -> Cut | None:
@@ -98,7 +101,7 @@ def cut_at(kernels: Kernels, kernel: Kernel, session: str, turn: int, moment: fl
     was; what the file has of the run, or None where it was quicker."""
     kernel.submit(f"%%openclaw --session {session}\n{question(turn)}")
     with kernels.store() as store:
-        wait_for(store, session, question(turn), text=moment == "checkpoint")
+        wait_for(store, session, turn, text=moment == "checkpoint")
         time.sleep(moment if isinstance(moment, float) else 0)
         kernel.kill()
         latest = Memory(store, fresh=True).latest(session)
@@ -113,7 +116,7 @@ def transcript(kernels: Kernels, session: str) -> Messages:
         return [{key: message[key] for key in ("role", "content")} for message in head.state["messages"]]
 
 
-def test_twenty_kills(kernels: Kernels, figure: Callable[[str, str], None]) -> None:
+def test_many_kills(kernels: Kernels, figure: Callable[[str, str], None]) -> None:
     """Every odd one is in the second turn of the conversation that the one before it cut."""
     dice = random.Random(4)
     moments: list[float | str] = [0.0, 0.0, "checkpoint", "checkpoint"]
@@ -126,9 +129,12 @@ def test_twenty_kills(kernels: Kernels, figure: Callable[[str, str], None]) -> N
     resumed: list[int] = []
     for kill, moment in enumerate(moments):
         session, turn = f"s{kill // 2}", kill % 2
-        cut = cut_at(kernels, kernel, session, turn, moment)
+        while (cut := cut_at(kernels, kernel, session, turn, moment)) is None:  # it was quicker: once more, elsewhere
+            assert transcript(kernels, session) == conversation(turn + 1), kill
+            kernel, session = kernels.next(), f"{session}-again"
+            for before in range(turn):
+                kernel.run(f"%%openclaw --session {session}\n{question(before)}")
         kernel = kernels.next(last=kill == KILLS - 1)
-        assert cut is not None, f"kill {kill} came after the end of the answer"
         assert answer(turn).startswith(cut.text)
         assert cut.state == "running"
         resumed.append(len(cut.text))

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import re
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
-from .conftest import INSTALLED, Kernel, Message, Reply, environment
-from .test_session_commands import refused, say
+from openclaw_nb.sessions.memory import cut_in
+from openclaw_nb.snapshots import SnapshotStore
+
+from .conftest import INSTALLED, Kernel, Message, Reply, environment, when_told
+from .test_commands_sessions import refused, say
 
 pytestmark = pytest.mark.kernel
 
-SESSIONS = ("main", "stopped", "button", "captured")
+SESSIONS = {"main": "count", "stopped": "count on", "button": "count on", "captured": "count"}
 
 NUMBERS = 300
 COUNTED = " ".join(map(str, range(NUMBERS))) + " "
@@ -24,8 +25,13 @@ BEGIN = f"""
 import asyncio
 %load_ext openclaw_nb
 
+last = None
+
 async def slow(prompt):
-    for number in range({NUMBERS}):
+    "So many numbers, or for who asks to go on many more; none after the last."
+    for number in range({NUMBERS} if prompt == "count" else 100_000):
+        while last is not None and number > last:
+            await asyncio.sleep(0.01)
         yield f"{{number}} "
         await asyncio.sleep(0.01)
 
@@ -42,6 +48,15 @@ agents["main"] = replace(agents["main"], snapshot_interval=0.2)
 """
 
 
+def wait_for_text(store: SnapshotStore) -> None:
+    """Until the file has a part of what is said in each session."""
+    end = time.monotonic() + 60
+    for session in SESSIONS:
+        while (last := store.last(session)) is None or (cut := cut_in(last)) is None or not cut.text:
+            assert time.monotonic() < end, f"nothing was kept of {session}"
+            time.sleep(0.05)
+
+
 @pytest.fixture(scope="module")
 def next_one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
     """A kernel after another that was killed while runs were at work in several sessions."""
@@ -51,27 +66,17 @@ def next_one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
     say(killed, EVERY_MOMENT)
     for session in SESSIONS:
         say(killed, f"%%openclaw --session {session}\nmy name is Ada")
-    for session in SESSIONS:
-        say(killed, f"%%openclaw --session {session} --model slow --bg --level 2 --budget 5\ncount")
-    time.sleep(0.8)
-    os.kill(killed.manager.provisioner.pid, 9)
-    killed.close()
+    say(killed, "last = 60")
+    for session, asked in SESSIONS.items():
+        say(killed, f"%%openclaw --session {session} --model slow --bg --level 2 --budget 5\n{asked}")
+    (file,) = (folder / "snapshots").glob("*.db")
+    with SnapshotStore(file) as store:
+        wait_for_text(store)
+    killed.kill()
     kernel = Kernel(INSTALLED, environment(folder), folder)
     say(kernel, BEGIN)
     yield kernel
     kernel.close()
-
-
-def when_shown(kernel: Kernel, words: str, act: Callable[[], None]) -> Callable[[Message], None]:
-    """``act`` as soon as a page has been told ``words``."""
-    done = threading.Event()
-
-    def listen(message: Message) -> None:
-        if words in str(message["content"].get("data")) and not done.is_set():
-            done.set()
-            act()
-
-    return listen
 
 
 def shown(reply: Reply) -> str:
@@ -102,7 +107,7 @@ def test_the_run_of_a_killed_kernel_goes_on(next_one: Kernel) -> None:
 
 def test_a_restored_run_is_stopped_like_a_cell(next_one: Kernel) -> None:
     kernel = next_one
-    stop = when_shown(kernel, " 150 ", lambda: kernel.interrupt())
+    stop, _ = when_told(" 150 ", lambda _: kernel.interrupt())
     restoring = kernel.submit("%openclaw restore --session stopped")
     after = kernel.submit("print('the queue goes on')")
     reply = kernel.wait(restoring, on_message=stop)
@@ -177,13 +182,14 @@ def test_where_a_cell_begins_and_what_it_keeps(cells: Kernel) -> None:
 @in_one_kernel
 def test_a_busy_session_is_waited_for_or_branched(cells: Kernel) -> None:
     say(cells, "%%openclaw\nmy name is Ada")
+    say(cells, "last = 60")
     say(cells, "%%openclaw --model slow --bg --busy wait --into first\ncount")
     branched = cells.submit("%%openclaw --bg --into beside\nwhat is my name?")
     say(cells, "%%openclaw --bg --busy wait --into behind\nwhat did I ask?")
-    words = say(cells, "import time; time.sleep(0.3); print(behind.words, '|', beside, '|', first.status)")
+    words = cells.until("print(behind.words, '|', beside, '|', first.status)", "Ada", "| streaming")
     assert words.startswith("waiting for the run before it in session main | ")
-    assert "Ada" in words
     assert words.endswith("| streaming\n")
+    say(cells, "last = None")
     say(cells, "%openclaw wait")
     assert "in session main-2" in cells.screen.of(branched)[0]["data"]["text/plain"]
     assert say(cells, "print(first.session, beside.session, behind.session)") == "main main-2 main\n"

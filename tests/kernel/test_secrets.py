@@ -21,7 +21,7 @@ pytestmark = pytest.mark.kernel
 
 BEGIN = """
 import asyncio, json, logging, os, pathlib
-import openclaw_nb, openclaw_nb.gateway, openclaw_nb.link
+import openclaw_nb, openclaw_nb.gateway, openclaw_nb.client.link
 logging.basicConfig(filename="kernel.log", level=1, force=True)
 %load_ext openclaw_nb
 
@@ -94,7 +94,7 @@ CELLS = [
     ("magic(f'connect {os.environ[\"WITH_SECRET\"]}')", "pass the token apart"),
     ("client = openclaw_nb.OpenClawClient(token=pathlib.Path(os.environ['TOKEN_FILE']).read_text().strip())", ""),
     ("await client.connect(url)\nrun = client.send('what is 6*7?')\nawait run", "42"),
-    ("await client.connect(5)", "TypeError"),
+    ("await client.connect(5)", "an address is text"),
     ("await asyncio.wait_for(openclaw_nb.OpenClawClient().connect(os.environ['SILENT']), 0.3)", "TimeoutError"),
     ("await client.request('no.such')", "unknown method"),
     ("client.send('x', timeout='soon')", "TypeError"),
@@ -104,7 +104,9 @@ CELLS = [
     ("await client.connect(os.environ['WITH_SECRET'])", "pass the token apart"),
     ("run", "42"),
     (
-        "[client, client._link, runtime, runtime._gateway, run, await run, far, vars(run), vars(await run)]",
+        "link = client._linked().first\n"
+        "[client, *client.endpoints, link, link.link, runtime, runtime._gateway, run, await run, far, vars(run), "
+        "vars(await run)]",
         "OpenClawClient",
     ),
     ("%whos", "client"),

@@ -40,7 +40,7 @@ def start(folder: Path, hang_at: str) -> Kernel:
 
 
 def wait_for(book: Path, lines: int) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while not book.exists() or len(book.read_text().splitlines()) < lines:
         assert time.monotonic() < end, "it was never paid"
         time.sleep(0.01)

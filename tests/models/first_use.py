@@ -1,7 +1,7 @@
 """The first use of a provider in a fresh process, as a script: what it waited for, and how the loop fared meanwhile.
 
 `python first_use.py MODEL` prints JSON: ``waits`` before and after, and of loading and of the first answer ``seconds``,
-how many ``turns`` the loop made and the ``longest`` one in seconds.
+how many ``turns`` the loop made and the ``longest`` one in seconds of this process's work: others may use the machine.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ async def timed(work: Awaitable[Any]) -> dict[str, float]:
 
     async def beat() -> None:
         nonlocal longest, turns
-        last = time.perf_counter()
+        last = time.process_time()
         while True:
             await asyncio.sleep(PACE)
-            now = time.perf_counter()
+            now = time.process_time()
             longest, turns, last = max(longest, now - last), turns + 1, now
 
     beating = asyncio.create_task(beat())

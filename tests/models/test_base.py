@@ -8,7 +8,19 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from openclaw_nb.models.base import AskedCall, Closable, Model, ModelEvent, ModelRequest, TextDelta, ThinkingDelta
+from openclaw_nb.models.base import (
+    AskedCall,
+    Closable,
+    Loading,
+    Model,
+    ModelEvent,
+    ModelRequest,
+    TextDelta,
+    Thinking,
+    ThinkingDelta,
+    is_loading,
+    is_thinking,
+)
 
 
 class Smallest:
@@ -22,6 +34,23 @@ def test_a_name_and_a_stream_make_a_model() -> None:
     assert isinstance(Smallest(), Model)
     assert not isinstance(Smallest(), Closable)
     assert not isinstance("offline", Model)
+
+
+class Slow(Smallest):
+    def waits_for(self) -> str:
+        return "a client"
+
+    async def load(self) -> None:
+        pass
+
+    async def thinks(self) -> bool:
+        return True
+
+
+def test_what_a_model_can_is_seen_as_by_isinstance() -> None:
+    for model in (Smallest(), Slow(), "offline"):
+        assert is_loading(model) == isinstance(model, Loading)
+        assert is_thinking(model) == isinstance(model, Thinking)
 
 
 def test_the_prompt_is_the_last_message() -> None:

@@ -13,6 +13,7 @@ from openclaw_nb.models.providers import ProviderModel
 from tests.asking import KEY, VENDORS, ask, collect, provider, text_of
 from tests.mock_openai import MockOpenAI
 from tests.mock_server import Mock
+from tests.spine import soon
 
 pytestmark = [
     pytest.mark.usefixtures("environment"),
@@ -60,15 +61,15 @@ def test_elsewhere_proxies_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_connection_is_reused_and_closed(serve: Callable[..., MockOpenAI]) -> None:
     mock = serve(tokens=5)
 
-    async def thrice() -> tuple[int, int]:
+    async def thrice() -> int:
         async with provider() as model:
             for _ in range(3):
                 await collect(model)
             kept = mock.open_connections
-        await asyncio.sleep(0.1)
-        return kept, mock.open_connections
+        await soon(lambda: not mock.open_connections, "the end of the connection")
+        return kept
 
-    assert asyncio.run(thrice()) == (1, 0)
+    assert asyncio.run(thrice()) == 1
 
 
 def test_serves_one_event_loop_after_another(serve: Callable[..., MockOpenAI]) -> None:

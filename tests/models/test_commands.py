@@ -54,10 +54,14 @@ def test_all_of_them() -> None:
         ("how do I run it in the background?", "--bg"),
         ("how do I start a new session", "--session S"),
         ("how do I go back to an earlier snapshot?", "%openclaw restore NAME"),
+        ("how do I use several agents?", "--agents coder,tester,reviewer"),
+        ("how can I have agents in a pipeline", "--mode pipeline"),
         ("how can I think deeper", "--level"),
         ("how do I set a budget?", "--budget USD"),
         ("how do I use another model?", "%openclaw model openai-chat:NAME"),
         ("how do I connect?", "%openclaw connect ws://"),
+        ("how do I connect a cluster of gateways?", "%openclaw config FILE"),
+        ("how do I read a configuration file?", "openclaw-nb config check FILE"),
     ],
 )
 def test_how_to(text: str, words: str) -> None:
@@ -65,7 +69,7 @@ def test_how_to(text: str, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["how do I merge two dataframes?", "how do I fit a linear regression?", "how do I stop pandas truncating?"]
+    "text", ["how do I merge two dataframes?", "how do I find clusters in it?", "how do I stop pandas truncating?"]
 )
 def test_questions_about_other_things(text: str) -> None:
     assert "I cannot answer this" in ask(text)

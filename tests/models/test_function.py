@@ -108,6 +108,8 @@ def test_returns_something_else(given: Any, said: str) -> None:
 
 
 def test_returned_coroutine_is_closed(recwarn: pytest.WarningsRecorder) -> None:
+    gc.collect()
+    recwarn.clear()  # of what other tests have left
     with suppress(ModelError):
         ask(lambda prompt: value(prompt))
     gc.collect()
@@ -145,6 +147,17 @@ def test_own_error_is_kept() -> None:
         ask(broken)
     assert isinstance(caught.value.__cause__, ValueError)
     assert len(str(caught.value)) < 250
+
+
+def test_own_error_tells_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MINE_API_KEY", "a-value-to-keep-quiet")
+
+    async def broken(_: str) -> AsyncIterator[str]:
+        yield "a"
+        raise ValueError("refused: a-value-to-keep-quiet")
+
+    with pytest.raises(ModelError, match=r"^broken\(\) raised ValueError: refused: env:MINE_API_KEY$"):
+        ask(broken)
 
 
 def test_error_of_the_call_and_of_the_end() -> None:

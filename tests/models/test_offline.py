@@ -279,7 +279,7 @@ def test_closing_stops_it() -> None:
             return getattr(event, "text", "")
         return ""
 
-    assert asyncio.run(asyncio.wait_for(first(), 5)) == "1, "
+    assert asyncio.run(asyncio.wait_for(first(), 60)) == "1, "
 
 
 def test_two_streams_at_once_do_not_mix() -> None:

@@ -14,7 +14,7 @@ import pytest
 from openclaw_nb.errors import ConfigError, ModelError, is_retryable
 from openclaw_nb.models.base import ModelEvent
 from openclaw_nb.models.providers import ProviderModel
-from tests.asking import HELLO, KEY, VENDORS, ask, collect, failure, provider, text_of
+from tests.asking import GPT, HELLO, KEY, VENDORS, ask, collect, failure, provider, text_of
 from tests.mock_openai import MockOpenAI, Reply, words
 from tests.mock_server import Mock
 
@@ -52,9 +52,45 @@ def test_one_sentence_each(serve: Callable[..., MockOpenAI], script: dict[str, A
     assert error.__cause__ is None
 
 
+class Hurried(asyncio.SelectorEventLoop):
+    """A loop whose clock can be put forward: no time-out is so short that a slow machine would seem silent."""
+
+    ahead = 0.0
+
+    def time(self) -> float:
+        return super().time() + self.ahead
+
+
+def silence(said: str, name: str = GPT) -> ModelError:
+    """What comes of a provider that falls silent behind ``said``: from there on half a minute takes a moment."""
+    loop = Hurried()
+    over = False
+
+    def hurry() -> None:
+        loop.ahead += 31
+        if not over:
+            loop.call_later(0.05, hurry)
+
+    async def run() -> None:
+        nonlocal over
+        read: list[ModelEvent] = []
+        async with provider(name, timeout=30) as model, aclosing(model.stream(HELLO)) as events:
+            try:
+                async for event in events:
+                    read.append(event)
+                    if text_of(read) == said:
+                        loop.call_later(0.05, hurry)
+            finally:
+                over = True
+
+    with pytest.raises(ModelError) as caught, asyncio.Runner(loop_factory=lambda: loop) as runner:
+        runner.run(run())
+    return caught.value
+
+
 def test_time_out(serve: Callable[..., MockOpenAI]) -> None:
     mock = serve(tokens=9, hang_after=3)
-    assert "fell silent in mid-answer" in str(failure(timeout=0.2))
+    assert "fell silent in mid-answer" in str(silence("".join(words(3))))
     assert mock.calls == 1
 
 
@@ -89,9 +125,11 @@ def test_keeps_to_retry_after(serve: Callable[..., MockOpenAI]) -> None:
 
 
 def test_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
-    port = _free_port()
-    monkeypatch.setenv("OPENAI_BASE_URL", f"http://user:secret@127.0.0.1:{port}/v1?token=secret")
-    assert str(failure()) == f"127.0.0.1:{port} cannot be reached: connection refused"
+    with socket.socket() as holder:  # so that nobody else does either
+        holder.bind(("127.0.0.1", 0))
+        port = holder.getsockname()[1]
+        monkeypatch.setenv("OPENAI_BASE_URL", f"http://user:secret@127.0.0.1:{port}/v1?token=secret")
+        assert str(failure()) == f"127.0.0.1:{port} cannot be reached: connection refused"
 
 
 def test_name_that_does_not_resolve(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,12 +178,6 @@ def test_what_only_the_library_knows_is_said(monkeypatch: pytest.MonkeyPatch) ->
     assert error.__context__ is None
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def test_an_end_for_a_reason_of_its_own_is_an_end(serve: Callable[..., MockOpenAI]) -> None:
     mock = serve(tokens=3, finish_reason="eos_token")
     assert text_of(ask()) == mock.text
@@ -192,7 +224,7 @@ def test_each_vendor_fails_in_the_same_words(
     if script.get("status") == 0:
         script = {**script, "status": BUSY[name]}
     mock = answering(vendor, **script)
-    error = failure(name=vendor.model, timeout=0.5 if case == "silent" else 30)
+    error = silence("".join(words(3)), vendor.model) if case == "silent" else failure(name=vendor.model, timeout=30)
     words_ = f"{error} {error!r} {vars(error)}"
     assert str(error).startswith(f"127.0.0.1:{mock.port} ")
     assert said in str(error)

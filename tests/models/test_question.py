@@ -6,7 +6,7 @@ import PIL.Image
 
 from openclaw_nb.models.base import Message
 from openclaw_nb.models.question import Question
-from openclaw_nb.prompts import Data, fill
+from openclaw_nb.prompts import Data, Prompt, fill, with_part
 from openclaw_nb.prompts.images import image_of
 
 
@@ -44,3 +44,14 @@ def test_sentences() -> None:
     assert Question("explain\n```python\ncount to 5\n```\nplease").sentences == ["explain", "please"]
     assert Question("a\n```\nnever closed").sentences == ["a"]
     assert len(Question("x\n" * 10_000).sentences) == 8
+
+
+def test_an_agents_part_may_come_with_the_message() -> None:
+    """Where its gateway can be told of it only there."""
+    data = Data("coder", "answer", "3", "abc")
+    before: Message = {"role": "user", "content": with_part("You test.", "What is 1+1?")}
+    message: Message = {"role": "user", "content": str(Prompt(with_part("You test.", "What is 2+2?"), (data,)))}
+    question = Question.of([before, message])
+    assert (question.instructions, question.text, question.data) == ("You test.", "What is 2+2?", (data,))
+    assert question.asked == ["What is 1+1?"]
+    assert Question.of([message], instructions="You review.").instructions == "You review."

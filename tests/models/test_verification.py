@@ -204,3 +204,11 @@ def test_a_long_draft_takes_moments() -> None:
 @given(st.text(max_size=60) | st.text("0123456789.,e+-*/=≈ `\n()", max_size=60))
 def test_whatever_a_draft_is_it_has_a_verdict(draft: str) -> None:
     assert re.search(r"^VERDICT: (?:pass|fail)\Z", str(work(PARTS).check(draft)), re.MULTILINE)
+
+
+def test_what_a_tool_gave_may_be_wide() -> None:
+    """White space inside a line, as pytest prints it, is no difference."""
+    given = ".....                    [100%]\n5 passed in 0.1s"
+    work = Work(Question("implement it"), Answer(given), found=f"run(code='x') gave: {given}")
+    assert work.check(f"All is well:\n\n{given}").passed
+    assert not work.check("All is well: 5 passed in 0.1s").passed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import json
+import sys
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -52,6 +53,8 @@ class Fussy(BaseModel):
             raise ValueError("13 is out of the question")
         if n == 14:
             raise KeyError("broken")
+        if n == 15:
+            sys.exit("no more")
         return n
 
 
@@ -100,6 +103,7 @@ def test_a_model_is_told_what_the_class_says() -> None:
         (list[City], '[{"name": "Ulm"}]', "list[City]: it must be an object"),
         (Fussy, '{"n": 13}', "Fussy: n: Value error, 13 is out of the question"),
         (Fussy, '{"n": 14}', "Fussy: KeyError: 'broken'"),
+        (Fussy, '{"n": 15}', "Fussy: SystemExit: no more"),
         (Colour, '{"result": "green"}', 'Colour: result must be one of "red", "blue"'),
     ],
 )

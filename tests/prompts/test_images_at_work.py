@@ -168,12 +168,11 @@ GOOD = attachment(FIG)
 HOSTILE: dict[str, tuple[Any, str]] = {
     "no list": (5, "Expected `array`"),
     "no object": (["x"], "Expected `object`"),
-    "another kind": ([GOOD | {"type": "file"}], "Invalid enum value"),
-    "more than is known": ([GOOD | {"url": "http://127.0.0.1:9/"}], "unknown field `url`"),
-    "without content": ([{"type": "image", "mimeType": "image/png", "fileName": "x"}], "required field `content`"),
+    "another kind": ([GOOD | {"type": "file"}], "is no image, and this gateway takes nothing else"),
+    "without content": ([{"type": "image", "mimeType": "image/png", "fileName": "x"}], "is no image that is known"),
     "an address": ([GOOD | {"content": "http://127.0.0.1:9/x.png"}], "is no base64"),
     "another type": ([GOOD | {"mimeType": "image/gif"}], "is image/png, not image/gif"),
-    "a long name": ([GOOD | {"fileName": "x" * 300}], "length <= 256"),
+    "a long name": ([GOOD | {"fileName": "x" * 300}], "at most 256"),
     "a script": ([GOOD | {"mimeType": "image/svg+xml", "content": b64encode(b"<svg/>").decode()}], "no image that is"),
     "too many": ([GOOD] * 9, "a prompt holds 8 images"),
     "too big": ([GOOD | {"content": "A" * 7_000_000}], "at most 5,000,000 bytes"),
@@ -216,8 +215,8 @@ async def test_as_large_as_they_may_be() -> None:
 async def test_a_real_gateway_is_told_them_in_its_own_way() -> None:
     async with foreign() as (gateway, client):
         run = client.send("go", attachments=[attachment(FIG)])
-        await soon(lambda: "chat.send" in gateway.methods())
-        [params] = [params for method, params in gateway.asked if method == "chat.send"]
+        await soon(lambda: gateway.runs)
+        [params] = gateway.sent
         assert params["attachments"] == [
             {"type": "image", "mimeType": "image/png", "fileName": "fig", "content": FIG["data"]}
         ]
@@ -230,7 +229,7 @@ async def test_a_real_gateway_is_told_them_in_its_own_way() -> None:
 
 def test_an_agent_takes_values() -> None:
     agent = OpenClawAgent("looker", model=Seeing())
-    assert agent.analyze("look", images=[PIL.Image.new("L", (2, 2)), PIL.Image.new("L", (3, 3))]).result(10) == (
+    assert agent.analyze("look", images=[PIL.Image.new("L", (2, 2)), PIL.Image.new("L", (3, 3))]).result(60) == (
         "[['image1', 'image2']]"
     )
     with pytest.raises(ConfigError, match=r"^images\[1\] is no figure or picture but list$"):
@@ -244,18 +243,18 @@ def test_a_run_that_is_gone_on_with_has_them() -> None:
     run = agent.analyze("look", images=[PIL.Image.new("L", (2, 2))])
     next(iter(run))
     run.cancel()
-    stopped = run.result(10)
+    stopped = run.result(60)
     model.hold = None
-    assert agent.resume_from(stopped.snapshot).result(10) == "[['image1']]"
+    assert agent.resume_from(stopped.snapshot).result(60) == "[['image1']]"
     assert [image["name"] for image in model.requests[-1].messages[0]["images"]] == ["image1"]
 
 
 def test_a_run_that_has_ended_is_answered_from_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENCLAW_NB_SNAPSHOTS", str(tmp_path))
-    done = OpenClawAgent("looker", model=Seeing()).analyze("look", images=[PIL.Image.new("L", (2, 2))]).result(10)
+    done = OpenClawAgent("looker", model=Seeing()).analyze("look", images=[PIL.Image.new("L", (2, 2))]).result(60)
     running = Runtime.running()
     assert running is not None
     running.close()
     model = Seeing()
-    assert OpenClawAgent("looker", model=model).resume_from(done.snapshot).result(10) == done
+    assert OpenClawAgent("looker", model=model).resume_from(done.snapshot).result(60) == done
     assert model.requests == []

@@ -14,8 +14,7 @@ import pytest
 from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed
 
-from openclaw_nb import pulse
-from openclaw_nb.client import OpenClawClient
+from openclaw_nb.client import OpenClawClient, pulse
 from openclaw_nb.errors import OpenClawError, RunError
 from openclaw_nb.protocol.frames import CAPABILITIES, encode
 from openclaw_nb.run import Run
@@ -23,7 +22,7 @@ from tests.foreign import Foreign
 from tests.spine import asynchronous, soon
 from tests.tools.fuzz import mutated
 
-SECONDS = 10.0  # a safety net against hanging
+SECONDS = 60.0  # a safety net against hanging
 ESCAPES = "\x1b]0;owned\x07\x1b[2J\x9b31m\r\n\u202eevil\ud800"
 
 
@@ -355,7 +354,7 @@ async def test_whatever_it_sends_the_client_is_there_for_the_next_run(
                 assert await ended(run) is not None
                 ends += 1
 
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         await asyncio.gather(*map(suffer, range(30)))
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
     figure("reliability 11", f"{sent:,} malformed frames from gateways: {ends} of {ends} runs ended, no client hung")

@@ -12,9 +12,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from openclaw_nb.protocol import runlog
 from openclaw_nb.protocol.frames import ChatSend, RunResume, encode, read_params
+from openclaw_nb.protocol.handshake import Hello
+from openclaw_nb.protocol.happened import Gap, Reply, RunCursor, RunEnded, RunPhase, RunStep, RunText
 from openclaw_nb.protocol.runlog import Cursor, Ending, RunLog
 from openclaw_nb.protocol.server import Call, Send, ServerSession
-from openclaw_nb.protocol.session import ClientSession, Gap, Hello, Reply, RunCursor, RunEnded, RunStep, RunText
+from openclaw_nb.protocol.session import ClientSession
+from openclaw_nb.protocol.telling import Telling
 from tests.protocol.test_server import new_session
 from tests.spine import any_text
 
@@ -62,7 +65,7 @@ class Streams(RuleBasedStateMachine):
     def connect(self) -> None:
         """A connection of its own, the handshake, and every run that is under way asked for again."""
         self.client.disconnected()
-        self.cursors: dict[str, Cursor] = {}
+        self.cursors: dict[str, Cursor | Telling] = {}
         self.wire: deque[bytes] = deque()
         self.server: ServerSession = new_session()
         (request,) = self.client.receive(self.server.challenge(0))
@@ -100,7 +103,7 @@ class Streams(RuleBasedStateMachine):
             _, data = self.client.request("chat.send", {"sessionKey": "s", "message": "m", "idempotencyKey": run})
             (call,) = self.server.receive(data)
             assert isinstance(call, Call)
-            self.cursors[read_params(call.request, ChatSend).idempotency_key] = Cursor(log, cumulative=True)
+            self.cursors[read_params(call.request, ChatSend).idempotency_key] = Telling(log)
 
     def arrive(self) -> None:
         """One frame arrives, and the client's idea of each run is held against the gateway's."""
@@ -128,7 +131,7 @@ class Streams(RuleBasedStateMachine):
                 case Gap():
                     assert self.own
                     self.ask(event.run_id)
-                case Reply():
+                case Reply() | RunPhase():
                     pass
                 case _:
                     raise AssertionError(event)
@@ -157,12 +160,16 @@ class Streams(RuleBasedStateMachine):
             else:
                 self.think(log, key if self.own else "thinking", piece, tokens)  # told whole, steps have no names
         if end is not None:
+            if end == "error" and not self.own:
+                end = "aborted"  # real gateways tell a failure without its text: what was lost before it is lost
             log.end(Ending(end, {"stopReason": f"{log.run_id} {end}"}))
             log.end(Ending("final", {"stopReason": "a second one"}))
         self.take(log.run_id)
 
     def speak(self, log: RunLog, piece: str, tokens: int) -> None:
         text = whole(self.spoken[log.run_id], piece)
+        if not self.own and "\ud800" <= text[-1:] <= "\udbff":
+            text += "."  # a gateway that counts in halves of characters tells the other half with its next word
         log.append(text, tokens)
         self.spoken[log.run_id] += text
 

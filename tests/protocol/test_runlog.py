@@ -84,21 +84,6 @@ def test_a_delta_says_where_it_begins_and_how_many_tokens_there_are() -> None:
     assert cursor.take() == []
 
 
-def test_cumulative_frames_are_those_of_openclaw() -> None:
-    log = RunLog("r", "agent:main:main")
-    cursor = Cursor(log, cumulative=True)
-    for text in ("one ", "two"):
-        log.append(text)
-        ((_, payload),) = cursor.take()
-        assert payload["deltaText"] == text
-        assert "offset" not in payload
-    log.end(Ending("aborted", {"stopReason": "rpc"}))
-    ((_, ending),) = cursor.take()
-    assert payload["message"] == {"role": "assistant", "content": [{"type": "text", "text": "one two"}]}
-    assert ending["message"] == payload["message"]
-    assert ending["state"] == "aborted"
-
-
 def test_steps() -> None:
     log = RunLog("r", "s")
     cursor, late = Cursor(log), Cursor(log, steps={"thinking": 3, "unknown": 7, "negative": -7})
@@ -118,8 +103,6 @@ def test_steps() -> None:
     assert [payload["data"]["delta"] for _, payload in late.take()] == ["def", "nm"]
     assert not cursor.behind
     assert not late.behind
-    ((_, payload), _) = Cursor(log, cumulative=True).take()
-    assert payload["data"] == {"delta": "abcdef", "text": "abcdef"}
 
 
 @pytest.mark.parametrize(("offset", "text"), [(-5, "abc"), (0, "abc"), (2, "c"), (3, ""), (99, "")])

@@ -10,21 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openclaw_nb.errors import AuthError, OpenClawError, ProtocolError
-from openclaw_nb.protocol.frames import CAPABILITIES, Event, Response, encode
+from openclaw_nb.protocol.frames import CAPABILITIES, SCOPES, Event, Response, encode
+from openclaw_nb.protocol.handshake import Hello
+from openclaw_nb.protocol.happened import Gap, Reply, RunCursor, RunEnded, RunPhase, RunStep, RunText, Shutdown
+from openclaw_nb.protocol.openclaw import message_text
 from openclaw_nb.protocol.runlog import Cursor, Ending, RunLog
 from openclaw_nb.protocol.server import Send, ServerSession
-from openclaw_nb.protocol.session import (
-    ClientSession,
-    Gap,
-    Hello,
-    Reply,
-    RunCursor,
-    RunEnded,
-    RunStep,
-    RunText,
-    Shutdown,
-    message_text,
-)
+from openclaw_nb.protocol.session import ClientSession
+from openclaw_nb.protocol.telling import Telling
 
 
 def new_client(token: str | None = "T") -> ClientSession:
@@ -54,7 +47,9 @@ def test_handshake() -> None:
     client = new_client()
     for _ in range(2):
         server, hello = shake(client)
-        assert hello == Hello(4, frozenset(CAPABILITIES), 30.0)
+        assert (hello.protocol, hello.capabilities, hello.tick, hello.version) == (4, set(CAPABILITIES), 30.0, "1")
+        assert hello.scopes == {*SCOPES, "operator.approvals"}
+        assert hello.is_ours
         assert client.can("nb.resume")
         assert not client.can("nb.nonsense")
         assert server.caps == frozenset(CAPABILITIES)
@@ -153,9 +148,9 @@ def test_whatever_the_link_does_the_text_comes_once(acts: list[str], cumulative:
     """A gateway appends; frames are taken, lost, doubled; the link is cut, and resumed where the client stands."""
     log, client, here, thoughts = RunLog("r", "s"), new_client(), "", ""
 
-    def resumed() -> Cursor:
+    def resumed() -> Cursor | Telling:
         if cumulative:
-            return Cursor(log, cumulative=True)
+            return Telling(log)
         return Cursor(log, offset=client.runs["r"].have, steps=client.runs["r"].steps)
 
     def deliver(told: list[tuple[str, dict[str, Any]]], times: int = 1) -> bool:
@@ -217,12 +212,13 @@ def test_cumulative_text(protocol: int) -> None:
     def delta(text: str, new: str) -> bytes:
         return says(text, state="delta", **({"deltaText": new} if protocol == 4 else {}))
 
-    assert list(client.receive(chat(state="status", phase="preparing_workspace"))) == []
+    (phase,) = client.receive(chat(state="status", phase="preparing_workspace"))
+    assert phase == RunPhase("r", "preparing workspace")
     assert list(client.receive(delta("tok0", "tok0"))) == [RunText("r", 0, "tok0", 1)]
     assert list(client.receive(delta("tok0", "tok0"))) == []
-    assert list(client.receive(delta("tok0 tok1 tok2", " tok2"))) == [RunText("r", 4, " tok1 tok2", 2)], "one was lost"
+    assert list(client.receive(delta("tok0 tok1 tok2", " tok2"))) == [RunText("r", 4, " tok1 tok2", 4)], "one was lost"
     text, ended = client.receive(says("tok0 tok1 tok2 tok3", state="final", stopReason="stop"))
-    assert text == RunText("r", 14, " tok3", 3)
+    assert text == RunText("r", 14, " tok3", 6)
     assert isinstance(ended, RunEnded)
 
 
@@ -236,18 +232,10 @@ def test_aborted_and_failed() -> None:
 
 def test_thinking_without_offsets() -> None:
     client = new_client()
-    for text, fresh in (("one", "one"), ("one two three", " two three"), ("one two three", "")):
+    for text, fresh in (("one", ["one"]), ("one two three", [" two three"]), ("one two three", [])):
         data = {"text": text, "delta": text[-3:]}
-        (step,) = client.receive(encode(Event("agent", {"runId": "r", "stream": "thinking", "data": data}, 1)))
-        assert isinstance(step, RunStep)
-        assert step.text == fresh
-
-
-def test_catch_up() -> None:
-    client = new_client()
-    assert list(client.catch_up("r", "abc")) == [RunText("r", 0, "abc", 1)]
-    assert list(client.catch_up("r", "another text")) == []
-    assert list(client.catch_up("unknown", "abc")) == []
+        steps = client.receive(encode(Event("agent", {"runId": "r", "stream": "thinking", "data": data}, 1)))
+        assert [step.text for step in steps if isinstance(step, RunStep)] == fresh
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -130,6 +131,22 @@ def test_it_is_exceeded_by_the_first_token_above() -> None:
     assert meter.exceeded
     assert meter.cost == 0.11
     assert (meter.input_tokens, meter.output_tokens) == (0, 11)
+
+
+def test_a_question_is_weighed_when_somebody_asks() -> None:
+    weighed = []
+
+    def weigh() -> int:
+        weighed.append(1)
+        return 600_000
+
+    meter = Meter(CENT)
+    counted, told = meter.asked(weigh), meter.asked(weigh)
+    counted.counted(Usage(100_000, 50))
+    assert weighed == []
+    assert meter.input_tokens == 700_000
+    assert told.input == 600_000
+    assert len(weighed) == 1
 
 
 def test_the_very_limit_is_no_more_than_the_limit() -> None:
@@ -286,3 +303,13 @@ def test_the_sum_is_that_of_its_requests(requests: list[tuple[int, int, bool]], 
 def test_no_budget_is_made_of_what_is_no_sum() -> None:
     with pytest.raises(ConfigError, match="a sum in USD above 0"):
         Meter(CENT, 0.0)
+
+
+def test_those_that_work_beside_each_other_leave_each_other_their_parts() -> None:
+    budget = Budget(0.4, "pool")
+    budget.parts = 3
+    first = hold([budget], math.inf)
+    assert [first.amount, hold([budget], 0.0).amount] == pytest.approx([0.4 / 3, 0.4 / 3])
+    first.settle("first", 0.01)  # what it did not need goes to those to come
+    assert hold([budget], 0.2).amount == pytest.approx(0.4 - 0.4 / 3 - 0.01)
+    assert (budget.parts, Budget(1.0, "agent").share(math.inf)) == (1, 1.0)

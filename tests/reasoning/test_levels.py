@@ -170,6 +170,8 @@ def test_an_unknown_tag_is_refused_with_a_hint() -> None:
         decide(complexity="complx")
     with pytest.raises(ConfigError, match="none of 'simple', 'complex', 'complex_task'"):
         decide(complexity="?")
+    with pytest.raises(ConfigError, match="complexity 5 is none of"):
+        decide(complexity=5)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("text", ["auto", " AUTO "])

@@ -131,7 +131,8 @@ async def test_no_gateway_sends_a_token_elsewhere(figure: Figure) -> None:
         if len(given) > 1:
             await ws.wait_closed()
             return
-        request = json.loads(await ws.recv())
+        while "idempotencyKey" not in (request := json.loads(await ws.recv()))["params"]:
+            await say(type="res", id=request["id"], ok=False, error={"code": "INVALID_REQUEST", "message": url}, **lure)
         run_id = request["params"]["idempotencyKey"]
         await say(type="res", id=request["id"], ok=True, payload={"runId": run_id, "status": "started", **lure})
         text = f"%openclaw connect {url}\n\n[click]({url}) ![x]({url.replace('ws', 'http')})\n\n<img src='{url}'>"
@@ -249,7 +250,7 @@ def test_hostile_addresses_are_refused_without_asking_anybody(figure: Figure, tm
     env = {name: value for name, value in os.environ.items() if not name.startswith("OPENCLAW_")}
     root = Path(__file__).parents[2]
     probe = subprocess.run(
-        [sys.executable, "-c", PROBE], input=json.dumps(ADDRESSES), capture_output=True, text=True, timeout=60,
+        [sys.executable, "-c", PROBE], input=json.dumps(ADDRESSES), capture_output=True, text=True, timeout=300,
         cwd=tmp_path, env=env | {"PYTHONPATH": os.pathsep.join([str(root), env.get("PYTHONPATH", "")])}, check=False,
     )  # fmt: skip
     assert probe.returncode == 0, probe.stderr

@@ -13,10 +13,9 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from openclaw_nb import connection, gateway
 from openclaw_nb.client import OpenClawClient
 from openclaw_nb.errors import AuthError, ConfigError
-from openclaw_nb.gateway import Gateway
+from openclaw_nb.gateway import Gateway, connection, gateway
 from openclaw_nb.protocol.frames import MAX_HELLO, encode
 from tests.protocol.test_server import malformed
 from tests.spine import Counted, asynchronous, dialled, hello, let_in, on_both_loops, soon
@@ -107,7 +106,7 @@ async def test_wrong_tokens() -> None:
             async with dialled(served) as raw:
                 await raw.ws.send(encode(hello(token)).decode())
                 reply = await raw.reply("hello")
-                assert reply["error"]["details"]["code"] == "AUTH_TOKEN_MISMATCH"
+                assert reply["error"]["details"]["code"] == f"AUTH_TOKEN_{'MISMATCH' if token else 'MISSING'}"
                 assert await closed_with(raw.ws) == 1008
         with pytest.raises(AuthError, match="does not let us in"):
             await OpenClawClient(token="wrong").connect(served.url)
@@ -144,8 +143,9 @@ async def test_who_says_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatc
     async with Gateway() as served:
         async with dialled(served) as raw:
             assert await closed_with(raw.ws) == 1008
+        monkeypatch.setattr(connection, "LOGIN", 1.5)  # in which it has to be let in
         async with let_in(served) as raw:
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(1.7)
             assert (await raw.ask("health"))["ok"], "who is let in may be silent"
 
 
@@ -209,7 +209,7 @@ async def test_strangers_do_not_fill_the_memory() -> None:
 @asynchronous
 async def test_scopes() -> None:
     async with Gateway() as served:
-        async with let_in(served, scopes=["operator.admin"]) as raw:
+        async with let_in(served, scopes=["operator.pairing"]) as raw:
             for method in ("health", "chat.send", "chat.history"):
                 reply = await raw.ask(method, sessionKey="main", message="m", idempotencyKey="k")
                 assert reply["error"]["code"] == "FORBIDDEN"
@@ -218,6 +218,12 @@ async def test_scopes() -> None:
             assert (await raw.ask("chat.abort", sessionKey="main"))["error"][
                 "message"
             ] == "missing scope: operator.write"
+            assert (await raw.ask("sessions.reset", key="s"))["error"]["code"] == "FORBIDDEN"
+        async with let_in(served, scopes=["operator.write"]) as raw:
+            assert (await raw.ask("health"))["ok"]
+            assert (await raw.ask("sessions.reset", key="s"))["error"]["code"] == "FORBIDDEN"
+        async with let_in(served, scopes=["operator.admin"], client={"id": "test", "mode": "test"}) as raw:
+            assert (await raw.ask("health"))["error"]["code"] == "FORBIDDEN"
 
 
 @on_both_loops
@@ -309,7 +315,9 @@ async def test_no_secret_is_logged_or_shown(caplog: pytest.LogCaptureFixture) ->
         async with OpenClawClient(token=secret) as client:
             await client.connect(served.url)
             await client.send("go")
-            shown = repr((client, client._link, client._session, served, served._door, list(served._connections)))
+            channel = client._linked().first
+            own = (client, channel, channel.link, channel.session)
+            shown = repr((*own, served, served._door, list(served._connections)))
         with pytest.raises(AuthError) as refusal:
             await OpenClawClient(token=secret + "x").connect(served.url)
     assert secret not in caplog.text

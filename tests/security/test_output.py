@@ -32,7 +32,9 @@ IMAGE = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/=]*")
 ATTRIBUTES = {
     "alt": re.compile(r".*", re.DOTALL),
     "class": re.compile(r"[A-Za-z0-9_+# -]*"),
+    "data-columns": re.compile(r"[1-4]"),
     "data-long": re.compile(r"true"),
+    "data-many": re.compile(r"true"),
     "data-status": re.compile(r"[a-z]+"),
     "data-tone": re.compile(r"[a-z]*"),
     "href": ADDRESS,

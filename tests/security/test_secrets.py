@@ -103,8 +103,10 @@ async def test_not_in_logs_reprs_and_errors(figure: Figure) -> None:
                 await noted(errors, client.connect(bad))
             await foreign(served, token)
             history = await client.request("chat.history", {"sessionKey": "main"})
+            channel = client._linked().first
             things: list[Any] = [
-                client, client._link, client._session, client._runs, served, served._door, served._tokens,
+                client, *client.endpoints, channel, channel.link, channel.session, channel.runs, served, served._door,
+                served._tokens,
                 served.engine, list(served._connections), [one.session for one in served._connections], run, vars(run),
                 answer, vars(answer), history, asyncio.all_tasks(),
                 [shot.state for shot in served.engine.memory.store.list()], *errors, *map(vars, errors),
@@ -157,7 +159,7 @@ def command(folder: Path, arguments: list[str], env: dict[str, str]) -> bytes:
     kept |= {"PYTHONASYNCIODEBUG": "1", "PYTHONPATH": os.pathsep.join([str(ROOT), kept.get("PYTHONPATH", "")])}
     done = subprocess.run(
         [sys.executable, "-X", "dev", "-m", "openclaw_nb.cli", *arguments],
-        capture_output=True, timeout=60, check=False, cwd=folder, env=kept | env,
+        capture_output=True, timeout=300, check=False, cwd=folder, env=kept | env,
     )  # fmt: skip
     return done.stdout + done.stderr
 

@@ -17,9 +17,9 @@ import psutil
 import pytest
 
 from openclaw_nb.client import OpenClawClient
-from openclaw_nb.connection import LINGER, LOGIN
 from openclaw_nb.errors import ConnectionLost
-from openclaw_nb.gateway import UPGRADE
+from openclaw_nb.gateway.connection import LINGER, LOGIN
+from openclaw_nb.gateway.gateway import UPGRADE
 from openclaw_nb.protocol.frames import encode
 from openclaw_nb.run import Run
 from tests.security.test_gateway import framed
@@ -30,6 +30,7 @@ resource = pytest.importorskip("resource", reason="needs limits of open files, w
 FILES = 2_300
 EVERY = 0.02  # seconds between two tokens of the client that streams meanwhile
 MIB = 2**20
+BUSY = 10.0  # seconds that a busy machine may take
 UPGRADE_REQUEST = (
     b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
@@ -93,7 +94,7 @@ async def served(loop: str, files: int) -> AsyncIterator[Served]:
             url, port, token = json.loads(await process.stdout.readline())
             yield Served(url, port, token, psutil.Process(process.pid))
         finally:
-            await asyncio.wait_for(process.communicate(b""), 10)
+            await asyncio.wait_for(process.communicate(b""), 60)
             said.seek(0)
             assert process.returncode == 0, said.read().decode()
 
@@ -198,20 +199,20 @@ async def besieged(loop: str) -> str:
             began = time.monotonic()
             await another.connect(gateway.url)
             entered = time.monotonic() - began
-        waits = await asyncio.wait_for(siege, LOGIN + 15)
+        waits = await asyncio.wait_for(siege, LOGIN + 60)
         over.set()
         text, pause = await reading
         gateway.stop.set()
         await weighing
         await soon(lambda: len(gateway.process.net_connections("tcp")) == 2, "all are gone but the client")
         assert gateway.files > 500, "they were not there at once"
-        assert max(waits[0]) < UPGRADE + LINGER + 5
-        assert max(waits[1]) < LOGIN + LINGER + 5
+        assert max(waits[0]) < UPGRADE + LINGER + BUSY
+        assert max(waits[1]) < LOGIN + LINGER + BUSY
         big_ones = max(seconds for i, seconds in enumerate(waits[1]) if i % len(UPGRADED) in BIG)
-        assert big_ones < LOGIN / 2
+        assert big_ones < LINGER + BUSY < LOGIN
         assert is_count(text)
         assert len(text.split()) > 100
-        assert pause < 5
+        assert pause < BUSY
         grown = (gateway.most - gateway.before) / MIB
         assert grown < 64
         return (
@@ -229,7 +230,7 @@ async def test_more_strangers_than_files_can_be_opened(loop: str, figure: Callab
     async with served(loop, 200) as gateway, OpenClawClient(token=gateway.token) as client:
         await client.connect(gateway.url)
         over = asyncio.Event()
-        reading = asyncio.create_task(streaming(client, client.send("count"), over))
+        reading = asyncio.create_task(streaming(client, run := client.send("count"), over))
         writers = []
         for _ in range(290):
             _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
@@ -244,6 +245,7 @@ async def test_more_strangers_than_files_can_be_opened(loop: str, figure: Callab
                     await another.connect(gateway.url)
                 break
         took = time.monotonic() - began
+        await soon(lambda: run.tokens > 20, "going on")
         over.set()
         text, _ = await reading
         assert took < 10

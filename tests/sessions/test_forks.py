@@ -32,7 +32,7 @@ def memory(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Memory]:
 
 def kept(memory: Memory) -> list[tuple[Any, list[str]]]:
     """Of each snapshot its kind, and what was said."""
-    memory.submit(len, "all before this").result(10)
+    memory.submit(len, "all before this").result(60)
     return [
         (one.facts.get("kind"), [message["content"] for message in one.state["messages"]])
         for one in memory.store.list()
@@ -40,7 +40,7 @@ def kept(memory: Memory) -> list[tuple[Any, list[str]]]:
 
 
 def newest(memory: Memory) -> Snapshot:
-    memory.submit(len, "all before this").result(10)
+    memory.submit(len, "all before this").result(60)
     return memory.store.get()
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openclaw_nb.sessions.lanes import Lanes
-from tests.spine import asynchronous, play
+from tests.spine import LIMIT, asynchronous, play
 
 
 @asynchronous
@@ -35,7 +35,7 @@ async def test_fifty_at_once_are_served_in_order_one_at_a_time() -> None:
 @asynchronous
 async def test_sessions_do_not_wait_for_each_other() -> None:
     lanes = Lanes()
-    async with lanes.turn("a"), asyncio.timeout(1):
+    async with lanes.turn("a"), asyncio.timeout(LIMIT):
         async with lanes.turn("b"):
             assert lanes.busy("a")
             assert lanes.busy("b")
@@ -53,7 +53,7 @@ async def test_a_failure_lets_the_next_one_in() -> None:
 
     first = asyncio.create_task(fail())
     await asyncio.sleep(0)
-    async with asyncio.timeout(1), lanes.turn("main"):
+    async with asyncio.timeout(LIMIT), lanes.turn("main"):
         assert lanes.busy("main")
     with pytest.raises(ValueError, match="no"):
         await first
@@ -81,7 +81,7 @@ async def _some_give_up(gone: list[bool]) -> None:
             await task
     assert [n for n in served if not gone[n]] == [n for n, goes in enumerate(gone) if not goes]
     assert not lanes.busy("main")
-    async with asyncio.timeout(1), lanes.turn("main"):
+    async with asyncio.timeout(LIMIT), lanes.turn("main"):
         pass
 
 

@@ -13,7 +13,7 @@ from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelMana
 from jupyter_server.services.sessions.sessionmanager import ModelName, SessionManager
 
 from openclaw_nb.errors import ConfigError
-from openclaw_nb.sessions.storage import Retention, Storage, files_of, locate, place, recent_file
+from openclaw_nb.sessions.storage import Retention, Storage, files_of, locate, name_of, place, recent_file
 from openclaw_nb.snapshots import SnapshotStore
 
 
@@ -53,6 +53,17 @@ def test_a_notebook_has_a_file_of_its_own(data: Path, tmp_path: Path) -> None:
     assert elsewhere != here
     (tmp_path / "link").symlink_to(tmp_path / "project")
     assert place(environ={"JPY_SESSION_NAME": str(tmp_path / "link" / "plan.ipynb")}, kernel=True) == here
+
+
+def test_a_notebook_has_a_name_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """By it a gateway elsewhere knows its conversation: the same tomorrow, and another one in the next folder."""
+    names: dict[str, set[str]] = {}
+    for folder in ("a", "b", "a"):
+        monkeypatch.setenv("JPY_SESSION_NAME", str(tmp_path / folder / "Sales 2026.ipynb"))
+        names.setdefault(folder, set()).add(name_of({}))
+    assert all(len(found) == 1 for found in names.values())
+    assert names["a"] != names["b"]
+    assert min(names["a"]).startswith("Sales-2026-")
 
 
 def test_what_the_installed_jupyter_server_says_is_understood(data: Path, tmp_path: Path) -> None:

@@ -36,9 +36,11 @@ from openclaw_nb.protocol.frames import (
     encode,
     read_params,
 )
+from openclaw_nb.protocol.handshake import Hello
+from openclaw_nb.protocol.happened import RunCursor, RunEnded, RunStep, RunText
 from openclaw_nb.protocol.runlog import Cursor, Ending, RunLog
 from openclaw_nb.protocol.server import Call, Close, Send, ServerSession
-from openclaw_nb.protocol.session import ClientSession, Hello, RunCursor, RunEnded, RunStep, RunText
+from openclaw_nb.protocol.session import ClientSession
 from tests.protocol.test_server import new_session
 from tests.spine import hello
 

@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-import atexit
+import asyncio
+import threading
 from collections.abc import Iterator
 
 import ipywidgets
 import pytest
-from IPython.core.displaypub import CapturingDisplayPublisher
-from IPython.core.interactiveshell import InteractiveShell
-from traitlets.config import Config
 
 from openclaw_nb.widgets.library import close_library
 
 from .pages import Page, opened
-
-
-@pytest.fixture(scope="module")
-def shell() -> Iterator[InteractiveShell]:
-    shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
-    yield shell
-    InteractiveShell.clear_instance()
-    shell.atexit_operations()
-    atexit.unregister(shell.atexit_operations)
-
-
-@pytest.fixture
-def shown(shell: InteractiveShell) -> CapturingDisplayPublisher:
-    """What has been displayed."""
-    shell.display_pub = CapturingDisplayPublisher()
-    return shell.display_pub
+from .streams import VirtualLoop
 
 
 @pytest.fixture
@@ -39,3 +22,23 @@ def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
     yield page
     ipywidgets.Widget.close_all()
     close_library()
+
+
+@pytest.fixture
+def loop() -> Iterator[VirtualLoop]:
+    """One on which sleeping takes no time."""
+    loop = VirtualLoop()
+    yield loop
+    loop.close()
+
+
+@pytest.fixture
+def thread() -> Iterator[asyncio.AbstractEventLoop]:
+    """One that runs in a thread of its own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    yield loop
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()

@@ -14,6 +14,8 @@ from openclaw_nb.snapshots import SnapshotStore
 from openclaw_nb.widgets.deeds import LINE, SIDE, TEXT, Deeds
 from openclaw_nb.widgets.places import StorePlaces
 
+from .pooled import Pooled
+
 
 def said(question: str, answer: str, **facts: Any) -> list[dict[str, Any]]:
     return [{"role": "user", "content": question}, {"role": "assistant", "content": answer, **facts}]
@@ -52,6 +54,41 @@ def test_a_run_that_was_cut_is_told_of_and_not_gone_on_with() -> None:
         assert answer["tone"] == "warn"
         assert f"%openclaw restore {cut.id[:8]} goes on with it" in answer["words"]
         assert store.head("main") == base
+
+
+def test_a_pools_run_stands_for_its_session_at_its_end() -> None:
+    with SnapshotStore() as store:
+        memory = Memory(store)
+        memory.append("main", said("q", "a"))
+        pool = Pooled(memory, "coder", "tester", task="implement\nfeature X")
+        deeds, id = Deeds(store, memory, None), pool.began.id
+        assert deeds.do({"kind": "show", "id": id}) == {
+            "id": id, "said": [("task", "implement feature X"), ("agents", "coder, tester")],
+        }  # fmt: skip
+        unended = deeds.do({"kind": "restore", "id": id})
+        assert unended is not None
+        assert unended["tone"] == "warn"
+        assert f"%openclaw restore {id[:8]} goes on with it if it was cut" in unended["words"]
+        later = memory.append("main", said("meanwhile", "c"), kind="turn")
+        plainly = deeds.do({"kind": "restore", "id": later.id})
+        assert plainly == {"words": f"session main stands at {later.id[:8]} now", "tone": "ok"}
+        deeds.do({"kind": "restore", "id": id})
+        coder = pool.answers("coder")
+        end = pool.ends(0.5, tester="stopped by you")
+        following = memory.append("main", said("next", "b"), kind="turn")
+        assert deeds.do({"kind": "restore", "id": id}) == {
+            "words": f"session main stands at {id[:8]} now",
+            "tone": "ok",
+        }
+        assert memory.head("main") == end
+        deeds.do({"kind": "branch", "id": id, "name": "idea"})
+        assert memory.head("idea") == end
+        shown = deeds.do({"kind": "show", "id": id})
+        assert shown is not None
+        assert shown["said"][1] == ("agents", "done: coder · stopped by you: tester")
+        compared = deeds.do({"kind": "compare", "a": following.id, "b": coder.id})
+        assert compared is not None
+        assert (compared["common"], compared["changed"]) == (2, [])
 
 
 def test_branching(store: SnapshotStore, deeds: Deeds) -> None:

@@ -11,9 +11,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from openclaw_nb.sessions.memory import Memory
 from openclaw_nb.snapshots import SnapshotStore
-from openclaw_nb.widgets.drawing import SHOWN, bundle, marks
+from openclaw_nb.widgets.drawing import CLOSE, LANE, SHOWN, bundle, marks
 from openclaw_nb.widgets.outline import Outline
+
+from .pooled import Pooled
 
 TAGS = {
     "div", "p", "svg", "g", "path", "circle", "text", "tspan", "details", "summary", "table", "tr", "th", "td", "span",
@@ -111,6 +114,49 @@ def test_where_sessions_stand_is_written_at_the_dots(store: SnapshotStore) -> No
     outline, heads = outline_of(store)
     assert marks(outline, heads, "try") == {0: "start", 1: "main", 3: "now", 4: "not ended"}
     assert marks(outline, {"main": 0, "try": 0}, "main") == {0: "start, now, try", 4: "not ended"}
+
+
+def pooled(count: int) -> tuple[Outline, dict[str, int]]:
+    """Something said, a pool's run of so many agents, of which the second fails, and something said after it."""
+    with SnapshotStore() as store:
+        memory = Memory(store)
+        memory.append("main", ["a", "b"], kind="turn")
+        pool = Pooled(memory, *(f"a{n}" for n in range(count)))
+        for n in range(count):
+            pool.on_the_way(f"a{n}")
+        for n in range(count):
+            pool.answers(f"a{n}")
+        pool.record.tokens, pool.record.seconds = 1204, 12.08
+        pool.ends(0.004, a1="the model failed")
+        memory.append("main", ["c", "d"], kind="turn")
+        outline = Outline(store.list())
+        return outline, outline.heads(memory.sessions())
+
+
+def test_a_pools_run_is_one_dot_with_a_line_for_each_agent() -> None:
+    outline, heads = pooled(3)
+    both = bundle(outline, heads, "main")
+    picture = svg(both["text/html"])
+    words = [text.text for text in picture.iter("{http://www.w3.org/2000/svg}text")]
+    assert {"pool: a0, a1, a2", "a0", "a1", "a2", "now"} <= set(words)
+    assert len(list(picture.iter("{http://www.w3.org/2000/svg}circle"))) == 9
+    assert {int(dot.get("cy") or 0) for dot in picture.iter("{http://www.w3.org/2000/svg}circle")} == {
+        30 + LANE * lane for lane in range(4)
+    }  # fmt: skip
+    assert "pool, parallel, 2 of 3 done, the model failed: a1, 1,204 tokens, 12.1 s" in both["text/plain"]
+    assert "main/a0" in both["text/plain"]
+    assert "12.1 s" not in bundle(outline, heads, "main", live=False)["text/plain"]
+    assert marks(outline, heads, "main")[1] == "pool: a0, a1, a2"
+
+
+def test_twenty_agents_are_all_there_with_their_names() -> None:
+    outline, heads = pooled(20)
+    picture = svg(bundle(outline, heads, "main")["text/html"])
+    words = [text.text for text in picture.iter("{http://www.w3.org/2000/svg}text")]
+    assert {f"a{n}" for n in range(20)} | {"now", "pool: a0, a1, a2 and 17 more"} <= set(words)
+    dots = list(picture.iter("{http://www.w3.org/2000/svg}circle"))
+    assert len({dot.get("cy") for dot in dots}) == 21
+    assert int(picture.get("height") or 0) < 30 + CLOSE * 22
 
 
 def test_without_the_clock_equal_conversations_give_equal_bytes() -> None:

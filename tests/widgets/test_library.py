@@ -43,6 +43,12 @@ def test_a_page_cannot_change_the_library() -> None:
     assert library.source == static("stream.js")
 
 
+def test_lanes_have_a_library_of_their_own() -> None:
+    assert open_library("lanes").source == static("lanes.js")
+    assert open_library("lanes") is open_library("lanes")
+    assert open_library("lanes") is not open_library()
+
+
 def test_two_threads_open_one() -> None:
     usual = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
@@ -67,8 +73,10 @@ def test_nothing_stays_open() -> None:
 
 def test_the_built_files_are_small() -> None:
     assert len(static("loader.js").encode()) < 1_200
-    assert len(static("view.css").encode()) <= 3_000
-    assert len(static("stream.js").encode()) < 36_000
+    assert len(static("view.css").encode()) <= 3_200
+    assert len(static("lanes.css").encode()) <= 2_000
+    assert len(static("stream.js").encode()) < 37_000
+    assert len(static("lanes.js").encode()) < 48_000
 
 
 def test_a_checkout_without_a_build_is_told_how_to_make_one() -> None:

@@ -41,7 +41,7 @@ def test_an_entry_is_a_snapshot_in_short(store: SnapshotStore) -> None:
     entry, second = outline.entries
     assert (entry.id, entry.parent, entry.label, entry.session) == (first.id, NONE, "start here", "main")
     assert (entry.created, entry.kind, entry.length, entry.size, entry.level) == (first.created, "turn", 1, 3, 3)
-    assert (second.parent, outline.added(1), outline.cost(1)) == (0, 2, 0.25)
+    assert (second.parent, outline.added(1), second.cost) == (0, 2, 0.25)
     assert outline.column(first.id) == 0
     assert outline.column("?") is None
 
@@ -161,11 +161,11 @@ def test_columns_say_all_and_only_the_new() -> None:
     told = outline.columns()
     assert told["ids"].split() == [entry.id for entry in outline.entries]
     assert told["parents"] == [0, 1, 2]
-    assert told["branches"] == [[0, 0, NONE, 0], [1, 1, 0, 2]]
+    assert told["branches"] == [[0, 0, NONE, 0, ""], [1, 1, 0, 2, ""]]
     assert told["created"] == [0, 1000, 1000]
     assert [told["words"][n] for n in told["kinds"]] == ["turn"] * 3
     new = outline.columns(2)
-    assert (new["at"], new["ids"], new["branches"]) == (2, outline.entries[2].id, [[1, 1, 0, 2]])
+    assert (new["at"], new["ids"], new["branches"]) == (2, outline.entries[2].id, [[1, 1, 0, 2, ""]])
     assert outline.columns(3)["ids"] == ""
 
 

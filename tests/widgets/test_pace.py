@@ -32,6 +32,7 @@ def test_a_page_behind_is_waited_for_and_believed_for_a_while() -> None:
     pacer.hear(500, now=10.0)
     assert pacer.pause(0, 0.0, now=10.0) == pacer.pause(0, 0.0, now=10.0 + BELIEVED - 0.1) == 0.5
     assert pacer.pause(0, 0.0, now=10.0 + BELIEVED) == 0.05
+    assert (pacer.behind(10.0), pacer.behind(10.0 + BELIEVED)) == (0.5, 0.0)
     pacer.hear(1000, now=30.0)
     pacer.hear(250, now=31.0)
     assert pacer.pause(0, 0.0, now=31.0) == 0.25

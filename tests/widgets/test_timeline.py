@@ -13,6 +13,7 @@ import pytest
 from IPython.core.displaypub import CapturingDisplayPublisher
 
 from openclaw_nb.errors import SnapshotError
+from openclaw_nb.sessions.memory import Memory
 from openclaw_nb.snapshots import SnapshotStore
 from openclaw_nb.widgets import placed
 from openclaw_nb.widgets import timeline as module
@@ -22,6 +23,7 @@ from openclaw_nb.widgets.timeline import SnapshotTimeline
 
 from . import pages
 from .pages import opened, wait_until
+from .pooled import Pooled
 
 pytestmark = pytest.mark.usefixtures("shown")
 
@@ -198,7 +200,7 @@ def test_all_is_told_again_until_a_page_is_heard(
         store.append("main", ["e"])
         return len([message for message in page.news(timeline) if message["at"] == 0]) >= 3
 
-    wait_until(told_thrice, 5)
+    wait_until(told_thrice)
     sync(page, timeline)
     count = len(page.news(timeline))
     store.append("main", ["f"])
@@ -206,13 +208,17 @@ def test_all_is_told_again_until_a_page_is_heard(
     assert page.news(timeline)[-1]["at"] > 0
 
 
-def test_what_a_short_run_takes_back_is_not_shown(store: SnapshotStore, page: Page) -> None:
+def test_what_a_short_run_takes_back_is_not_shown(
+    store: SnapshotStore, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "HELD", 3600.0)
     timeline = SnapshotTimeline(store, interval=0.02)
     sync(page, timeline)
     step = store.append("main", ["e"], kind="step", merge=False)
     turn = store.append("main", ["e", "f"], kind="turn")
     store.retract(step.id)
     wait_until(lambda: turn.id in page.ids(timeline))
+    monkeypatch.setattr(module, "HELD", 0.0)
     wait_until(lambda: not timeline._fresh)
     assert step.id not in [id for message in page.news(timeline) for id in message["ids"].split()]
 
@@ -243,12 +249,29 @@ def test_a_name_given_elsewhere_comes_and_one_that_moved_goes(store: SnapshotSto
     assert page.news(timeline)[-1]["renamed"] == {"0": "here", "1": ""}
 
 
+def test_a_page_is_told_how_a_pools_run_ended_without_another_entry(store: SnapshotStore, page: Page) -> None:
+    pool = Pooled(Memory(store), "coder")
+    timeline = SnapshotTimeline(store, interval=0.02)
+    sync(page, timeline)
+    assert page.news(timeline)[-1]["pools"] == {"2": ["coder", "parallel, 1 agent", 0]}
+    assert page.news(timeline)[-1]["heads"] == {"main": 2}
+    assert page.news(timeline)[-1]["unended"] == [2]
+    pool.answers("coder")
+    pool.ends(0.5)
+    wait_until(lambda: page.news(timeline)[-1]["unended"] == [])
+    told = [message["pools"] for message in page.news(timeline)[1:]]
+    assert {"2": ["coder", "parallel, 1 of 1 done", 500_000]} in told
+    assert len(page.ids(timeline)) == 4
+    assert page.news(timeline)[-1]["heads"] == {"main": 2}
+
+
 def test_the_thread_ends_when_it_is_calm(store: SnapshotStore, page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(placed, "CALM", 0.1)
     timeline = SnapshotTimeline(store, interval=0.02)
     assert timeline._thread is None
-    store.append("main", ["e"])
-    assert timeline._thread is not None
+    with timeline._lock:  # so that it is not calm yet
+        store.append("main", ["e"])
+        assert timeline._thread is not None
     wait_until(lambda: timeline._thread is None)
     store.append("main", ["f"])
     wait_until(lambda: len(page.ids(timeline)) == 4)

@@ -1,11 +1,12 @@
 /** What a screen reader is told: of an answer that it began, paused, went on and ended, never its tokens. */
 
-import type { Answer } from "./answer";
+import type { Answer, Asked } from "./answer";
 import { element, setText } from "./dom";
 import { tokens } from "./words";
 
 const ID = "ocnb-announcer";
 const HIDDEN = "position:fixed;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap";
+const READ = 200; // characters of a command that are read aloud
 const LULL = 1000; // ms; a cut that heals sooner is not worth a word
 
 /** One region for the whole page: a view is taken away at the moment when "done" should be read. */
@@ -25,11 +26,28 @@ export function announce(words: string): void {
   setText(region(), words);
 }
 
+/** What a person is asked, once for each question, however often it is told. */
+export class Asker {
+  private readonly known = new Set<string>();
+
+  /** The sentence that tells of new ones, or "". */
+  news(asked: Asked[]): string {
+    const news = asked.filter(({ id, chosen }) => chosen === null && !this.known.has(id));
+    news.forEach(({ id }) => this.known.add(id));
+    return news.map(({ title, command }) => `your approval is asked: ${title}: ${clipped(command)}`).join("; ");
+  }
+}
+
+function clipped(text: string): string {
+  return text.length <= READ ? text : `${text.slice(0, READ)}, and ${text.length - READ} more characters`;
+}
+
 /** Says a state once, however many messages and views bring it, and an outage once, however many attempts it takes. */
 export class Announcer {
   private said = "";
   private started = false;
   private away = false;
+  private readonly asker = new Asker();
   private lull: ReturnType<typeof setTimeout> | undefined;
 
   tell(answer: Answer): void {
@@ -38,7 +56,7 @@ export class Announcer {
       return;
     }
     this.quiet();
-    this.say(this.sentence(answer));
+    this.say(answer.asks ? this.asker.news(answer.approvals) : this.sentence(answer));
     this.away = false;
     this.started ||= answer.status === "streaming";
   }

@@ -8,8 +8,25 @@ export interface Step {
   seconds: number | null;
 }
 
+/** What waits for a person to allow it. */
+export interface Asked {
+  id: string;
+  /** What kind it is. */
+  title: string;
+  /** What exactly is to be run, with nothing in it that is not seen. */
+  command: string;
+  details: string;
+  /** Characters of the command that are not shown, so that it cannot be read. */
+  more: number;
+  /** Seconds to decide when `at` was, or null without a limit. */
+  left: number | null;
+  at: number;
+  /** What was decided and is on its way; null where nobody has decided. */
+  chosen: boolean | null;
+}
+
 const FINAL = new Set(["done", "stopped", "failed"]);
-const FACTS = ["status", "words", "level", "tokens", "seconds"] as const;
+const FACTS = ["approvals", "status", "words", "level", "tokens", "seconds"] as const;
 
 type Fields = Record<string, unknown>;
 
@@ -25,6 +42,8 @@ export class Answer {
   words = "";
   level = "";
   tokens = 0;
+  /** Neither allowed nor denied yet, the oldest first. */
+  approvals: Asked[] = [];
   private seconds = 0;
   private heardAt: number;
   private mark: { tokens: number; seconds: number } | null = null;
@@ -36,6 +55,25 @@ export class Answer {
 
   get final(): boolean {
     return FINAL.has(this.status);
+  }
+
+  /** Whether it goes on only when a person has decided. */
+  get asks(): boolean {
+    const atWork = this.status === "waiting" || this.status === "streaming";
+    return atWork && this.approvals.some(({ chosen }) => chosen === null);
+  }
+
+  /** Seconds left to decide; null where there is no limit. */
+  left({ left, at }: Asked): number | null {
+    return left === null ? null : Math.max(0, left - (this.now() - at) / 1000);
+  }
+
+  /** Note that this page has decided. False where it cannot, or somebody has. */
+  choose(id: string, allow: boolean): boolean {
+    const asked = this.approvals.find((each) => each.id === id);
+    if (this.final || !asked || asked.chosen !== null) return false;
+    asked.chosen = allow;
+    return true;
   }
 
   /** Length of all the steps' text. */
@@ -119,10 +157,24 @@ export class Answer {
     this.status = string(fields.status, this.status);
     this.words = string(fields.words, this.words);
     this.level = string(fields.level, this.level);
+    if (Array.isArray(fields.approvals)) this.approvals = fields.approvals.map((each) => asked(each as Fields, this.now()));
     this.tokens = Math.max(this.tokens, number(fields.tokens, 0));
     if (typeof fields.seconds === "number") {
       this.seconds = fields.seconds;
       this.heardAt = this.now();
     }
   }
+}
+
+function asked(fields: Fields, at: number): Asked {
+  return {
+    id: string(fields.id, ""),
+    title: string(fields.title, ""),
+    command: string(fields.command, ""),
+    details: string(fields.details, ""),
+    more: number(fields.more, 0),
+    left: typeof fields.left === "number" ? fields.left : null,
+    at,
+    chosen: typeof fields.chosen === "boolean" ? fields.chosen : null,
+  };
 }

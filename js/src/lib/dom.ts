@@ -11,7 +11,7 @@ export function element<K extends keyof HTMLElementTagNameMap>(
   return made;
 }
 
-export function button(label: string, press: (event: Event) => void): HTMLButtonElement {
+export function button(label: string, press: (event: MouseEvent) => void): HTMLButtonElement {
   const made = element("button", "", label);
   made.type = "button";
   keepKeys(made);

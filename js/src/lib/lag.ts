@@ -28,11 +28,11 @@ export class Lag {
     if (this.behind >= BEHIND) this.tell(); // a hidden tab draws nothing, and this is all it hears
   }
 
-  /** All that has come is on the page. */
-  drawn(): void {
+  /** All that has come is on the page, or what was sent before `rest`. */
+  drawn(rest: number | null = null): void {
     if (this.oldest === null) return;
     this.tell();
-    this.oldest = null;
+    this.oldest = rest;
   }
 
   /** There is no view to draw. */

@@ -4,6 +4,7 @@ import type { Answer, Step } from "./answer";
 import { element, setText } from "./dom";
 import { seconds, tokens } from "./words";
 
+const CODE = /^(?:tool|approval):/; // keys of steps whose text is a command or what it wrote, as in render.py
 const LINE = 100; // characters; a longer step unfolds to its whole text
 
 interface Row {
@@ -43,6 +44,7 @@ export class Steps {
     const known = this.rows.get(key);
     if (known) return known;
     const box = this.root.appendChild(element("details", "ocnb-step"));
+    if (CODE.test(key)) box.dataset.code = "true";
     const summary = box.appendChild(element("summary"));
     const row = {
       box,

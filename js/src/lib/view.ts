@@ -1,6 +1,8 @@
 /** One place on the page that shows an answer. It only reads the answer, so any two of them are equal. */
 
 import type { Answer } from "./answer";
+import type { Decide } from "./asks";
+import { Asks } from "./asks";
 import { element } from "./dom";
 import { Foot } from "./foot";
 import { Markdown } from "./markdown";
@@ -13,16 +15,19 @@ export class View {
   readonly root = element("div", "ocnb jp-RenderedHTMLCommon");
   private readonly steps = new Steps();
   private readonly body = element("div", "ocnb-answer");
+  private readonly asks: Asks;
   private readonly foot: Foot;
   private readonly markdown = new Markdown(this.body);
   private shown = 0;
   private ended = false;
 
-  constructor(into: string, stop: () => void) {
+  constructor(into: string, stop: () => void, decide: Decide) {
     this.foot = new Foot(stop);
+    this.asks = new Asks(decide, () => this.root);
     this.body.setAttribute("role", "region");
     this.body.setAttribute("aria-label", into ? `answer, goes to ${into}` : "answer");
-    this.root.append(this.steps.root, this.body, this.foot.root);
+    // Under the answer, so that no line of it moves when it is asked and decided.
+    this.root.append(this.steps.root, this.body, this.asks.root, this.foot.root);
   }
 
   /** Show what is new. True when there is more than one frame can take. */
@@ -40,11 +45,13 @@ export class View {
       this.markdown.cursor();
     }
     this.body.setAttribute("aria-busy", String(!this.ended));
+    this.asks.update(answer, stopping);
     this.foot.update(answer, stopping);
     return more;
   }
 
   tick(answer: Answer, stopping: boolean): void {
+    this.asks.tick(answer);
     this.foot.update(answer, stopping);
   }
 }

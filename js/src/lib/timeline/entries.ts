@@ -10,6 +10,13 @@ export interface Branch {
   source: number;
   first: number;
   last: number;
+  agent: string; // whose part in a pool's run it is, if that is what it is
+}
+
+/** A run of a pool: its agents, and what there is to say of it. */
+export interface Pool {
+  agents: string;
+  figures: string;
 }
 
 /** A message of new columns; outline.py says what each field is. */
@@ -19,7 +26,7 @@ export interface News {
   ids: string;
   parents: number[];
   branch: number[];
-  branches: [number, number, number, number][];
+  branches: [number, number, number, number, string][];
   created: number[];
   words: string[];
   sessions: number[];
@@ -27,7 +34,8 @@ export interface News {
   lengths: number[];
   sizes: number[];
   levels: number[];
-  spent: number[];
+  costs: number[];
+  pools: Record<string, [agents: string, figures: string, cost: number]>;
   labels: Record<string, string>;
   renamed: Record<string, string>;
   heads: Record<string, number>;
@@ -46,13 +54,14 @@ export class Entries {
   lengths: number[] = [];
   sizes: number[] = [];
   levels: number[] = [];
-  spent: number[] = [];
+  costs: number[] = [];
   next: number[] = [];
   branches: Branch[] = [];
   lanes = 0;
   here = "";
   readonly labels = new Map<number, string>();
   readonly marks = new Map<number, string>();
+  readonly pools = new Map<number, Pool>();
   readonly forks = new Map<number, number[]>();
   private readonly buckets: Set<number>[] = [];
 
@@ -71,6 +80,10 @@ export class Entries {
     }
     if (news.at > this.length) return false;
     this.grow(news);
+    for (const [column, [agents, figures, cost]] of Object.entries(news.pools)) {
+      this.pools.set(Number(column), { agents, figures });
+      this.costs[Number(column)] = cost;
+    }
     for (const labels of [news.labels, news.renamed]) {
       for (const [column, label] of Object.entries(labels)) {
         if (label) this.labels.set(Number(column), label);
@@ -106,14 +119,14 @@ export class Entries {
 
   /** USD spent since the snapshot it grew from. */
   cost(column: number): number {
-    return Math.max(0, this.spent[column]! - (this.spent[this.parents[column]!] ?? 0)) / 1e6;
+    return this.costs[column]! / 1e6;
   }
 
   private grow(news: News): void {
     const ids = news.ids ? news.ids.split(" ") : [];
-    for (const [number, lane, source, first] of news.branches) {
+    for (const [number, lane, source, first, agent] of news.branches) {
       if (number < this.branches.length) continue;
-      this.branches[number] = { lane, source, first, last: first };
+      this.branches[number] = { lane, source, first, last: first, agent };
       this.lanes = Math.max(this.lanes, lane + 1);
       if (source !== NONE) this.forks.set(source, [...(this.forks.get(source) ?? []), first]);
     }
@@ -130,7 +143,7 @@ export class Entries {
       this.lengths.push(news.lengths[n]!);
       this.sizes.push(news.sizes[n]!);
       this.levels.push(news.levels[n]!);
-      this.spent.push(news.spent[n]!);
+      this.costs.push(news.costs[n]!);
       this.next.push(NONE);
       this.place(column, news.branch[n]!);
     }
@@ -160,10 +173,11 @@ export class Entries {
   private clear(epoch: number): void {
     const lists = [
       this.ids, this.parents, this.branch, this.created, this.sessions, this.kinds, this.lengths, this.sizes,
-      this.levels, this.spent, this.next, this.branches, this.buckets,
+      this.levels, this.costs, this.next, this.branches, this.buckets,
     ]; // prettier-ignore
     for (const list of lists) list.length = 0;
     this.labels.clear();
+    this.pools.clear();
     this.forks.clear();
     this.lanes = 0;
     this.epoch = epoch;

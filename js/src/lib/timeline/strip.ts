@@ -9,7 +9,9 @@ const EDGE = 16; // pixels before the first dot
 const ROOM = 110; // pixels behind the last one, for its name
 const NARROW = 30; // pixels between two columns: where there are many,
 const WIDE = 96; // and where there are few
-const LANE = 38;
+const LANE = 38; // pixels between two lanes
+const CLOSE = 26; // where there are many,
+const MANY = 8; // as many as this
 const TOP = 30;
 const BEND = 56; // pixels that a line takes to change its lane
 const TICK = 104; // pixels between two times at least
@@ -74,7 +76,7 @@ export class Strip {
     this.length = this.entries.length;
     this.at = at;
     this.inner.style.width = `${this.x(this.entries.length - 1) + ROOM}px`;
-    this.inner.style.height = `${TOP + LANE * Math.max(this.entries.lanes, 2)}px`;
+    this.inner.style.height = `${this.height}px`;
     if (grown && this.scrolled.atEnd) this.scroll(root.scrollWidth, root.scrollTop);
     this.draw(true);
   }
@@ -88,8 +90,9 @@ export class Strip {
     let { left, top } = this.scrolled;
     if (x - margin < left) left = x - margin;
     else if (x + margin > left + root.clientWidth) left = x + margin - root.clientWidth;
-    if (y - LANE < top) top = y - LANE;
-    else if (y + LANE > top + root.clientHeight - LANE) top = y + 2 * LANE - root.clientHeight;
+    const { pitch } = this;
+    if (y - pitch < top) top = y - pitch;
+    else if (y + pitch > top + root.clientHeight - pitch) top = y + 2 * pitch - root.clientHeight;
     this.scroll(left, top);
     this.draw();
   }
@@ -122,7 +125,15 @@ export class Strip {
   }
 
   private y(column: number): number {
-    return TOP + LANE * this.entries.lane(column);
+    return TOP + this.pitch * this.entries.lane(column);
+  }
+
+  private get pitch(): number {
+    return this.entries.lanes < MANY ? LANE : CLOSE;
+  }
+
+  private get height(): number {
+    return TOP + this.pitch * Math.max(this.entries.lanes, 2);
   }
 
   private draw(anew = false): void {
@@ -141,13 +152,12 @@ export class Strip {
   private drawLines(first: number, last: number): void {
     const left = this.x(first) - this.step;
     const width = this.x(last) + this.step - left;
-    const height = TOP + LANE * Math.max(this.entries.lanes, 2);
-    this.lines.setAttribute("viewBox", `${left} 0 ${width} ${height}`);
+    this.lines.setAttribute("viewBox", `${left} 0 ${width} ${this.height}`);
     this.lines.setAttribute("width", String(width));
-    this.lines.setAttribute("height", String(height));
+    this.lines.setAttribute("height", String(this.height));
     this.lines.style.left = `${left}px`;
     const paths = this.entries.crossing(first, last).flatMap((branch) => {
-      const y = TOP + LANE * branch.lane;
+      const y = TOP + this.pitch * branch.lane;
       const end = Math.min(this.x(branch.last), left + width);
       const start = this.x(branch.first);
       if (this.entries.begins(branch) === branch.source) return [path(`${this.bend(branch.source, start, y)}H${end}`)];
@@ -207,7 +217,8 @@ export class Strip {
     if (!words || room < 4) return option.replaceChildren();
     ends.set(lane, x - 8);
     const text = words.length > room ? `${words.slice(0, room - 1)}…` : words;
-    if (option.textContent !== text) option.replaceChildren(element("span", lane ? "ocnb-below" : "", text));
+    const place = this.pitch === LANE ? "ocnb-below" : "ocnb-behind"; // where lanes are close there is no room below
+    if (option.textContent !== text) option.replaceChildren(element("span", lane ? place : "", text));
   }
 
   private drawTimes(first: number, last: number): void {

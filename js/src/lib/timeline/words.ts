@@ -41,21 +41,30 @@ export function messages(count: number): string {
   return tokens(count).replace("token", "message");
 }
 
-/** Its name, and what stands there. */
+/** Its name or the agents of a pool's run, whose part in one it is, and what stands there. */
 export function title(entries: Entries, column: number): string {
-  return [entries.labels.get(column), entries.marks.get(column)].filter(Boolean).join(", ");
+  const pool = entries.pools.get(column);
+  const branch = entries.branches[entries.branch[column]!]!;
+  const agent = column === branch.last ? branch.agent : "";
+  return [entries.labels.get(column) || (pool && `pool: ${pool.agents}`), agent, entries.marks.get(column)]
+    .filter(Boolean)
+    .join(", ");
 }
 
 /** What is known of a snapshot, most telling first. */
 export function facts(entries: Entries, column: number): string[] {
   const kind = entries.kinds[column]!;
   const level = entries.levels[column]!;
-  return [
-    entries.sessions[column]!,
+  const pool = entries.pools.get(column);
+  const said = [
     KINDS[kind] ?? kind,
     messages(entries.added(column)) && `${messages(entries.added(column))} more`,
     bytes(entries.sizes[column]!),
     level ? `level ${level}` : "",
+  ];
+  return [
+    entries.sessions[column]!,
+    ...(pool ? ["pool", pool.figures] : said),
     dollars(entries.cost(column)),
     moment(entries.created[column]!),
   ].filter(Boolean);

@@ -1,0 +1,109 @@
+"""Links to real gateways that break: they replay nothing, and yet no character is lost, or it is said which are."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+
+from openclaw_nb.client import OpenClawClient
+from openclaw_nb.errors import RunError
+from openclaw_nb.events import Status
+from openclaw_nb.protocol.keys import session_key
+from tests.conformance.gateways import RealGateway
+from tests.conformance.model import ModelProcess, answer_to
+from tests.conformance.users import Figure, session, user_of
+from tests.conformance.wire import Wire
+from tests.faults.kinds import CutAtByte, How
+from tests.faults.proxy import FaultProxy, seamless
+from tests.spine import asynchronous, soon
+
+CUTS = 50
+AWAY = 3
+"""Attempts to come back that find nobody, so that a run ends meanwhile."""
+
+
+@asynchronous
+async def test_cut_fifty_times(real: RealGateway, model: ModelProcess, figure: Figure) -> None:
+    chance, cuts, runs, name = random.Random(11), 0, 0, session("cut")
+    async with FaultProxy(real.port) as proxy, user_of(real, proxy.url) as client:
+        while cuts < CUTS:
+            message = f"{name} run {runs}. [n=150] [ms=10]"
+            run = client.send(message, session=name)
+            fits = seamless(run)
+            await soon(lambda run=run: run.text or run.done(), "the first delta")
+            while not run.done():
+                proxy.cut(chance.choice((How.RESET, How.CLOSE)))
+                cuts += 1
+                await asyncio.sleep(chance.uniform(0.05, 0.45))
+                await soon(lambda run=run: client.connected or run.done(), "the way back")
+            assert await run == answer_to(message), runs
+            assert fits()
+            runs += 1
+    assert len(model.asked(name)) == runs, "nothing was asked twice"
+    figure(
+        f"cut and resynchronised at {real.version}", f"{cuts} cuts of {runs} answers, each identical to the last token"
+    )
+
+
+@asynchronous
+async def test_cut_around_a_tool(real: RealGateway, figure: Figure) -> None:
+    """Behind a tool's call gateways tell the newest part of the answer only."""
+    async with FaultProxy(real.port) as proxy, user_of(real, proxy.url) as client:
+        run = client.send("look [n=30] [ms=10] [exec=sleep 0.4; echo found]", session=session("cut-tool"))
+        await soon(lambda: len(run.text.split()) > 5, "the beginning")
+        proxy.cut()
+        await soon(lambda: len(run.text.split()) == 30 or run.done(), "the end of the first part")
+        await asyncio.sleep(0.2)
+        proxy.cut()
+        result = await run
+    assert result.startswith(answer_to("[n=30]"))
+    assert result.endswith("it said: found")
+    figure(f"cut before and while a tool works at {real.version}", "both parts of the answer are whole")
+
+
+async def leave(proxy: FaultProxy, client: OpenClawClient) -> None:
+    """Cut, and let nobody come back for a while."""
+    client.reconnect_delay = 0.4
+    proxy.faults.extend([CutAtByte(0, kind=None)] * AWAY)
+    proxy.cut()
+
+
+@asynchronous
+async def test_ended_meanwhile(real: RealGateway, model: ModelProcess, figure: Figure) -> None:
+    message = f"{session('away')} [n=60] [ms=5]"
+    async with FaultProxy(real.port) as proxy, user_of(real, proxy.url, reconnect_delay=0.4) as client:
+        run = client.send(message, session=session("away"))
+        fits = seamless(run)
+        await soon(lambda: run.text, "the first delta")
+        await leave(proxy, client)
+        await soon(lambda: model.asked(message)[-1].closed, "the end of the model's answer")
+        assert not run.done()
+        result = await run
+    assert result == answer_to(message)
+    assert fits()
+    assert result.status is Status.DONE
+    figure(f"ended while the link was away at {real.version}", "the whole text, from its history")
+
+
+@asynchronous
+async def test_a_gap_that_cannot_be_closed(real: RealGateway, model: ModelProcess, figure: Figure) -> None:
+    """Where the session was emptied meanwhile nobody knows the rest any more: that is said, and what came is kept."""
+    name = session("gap")
+    message = f"{name} [n=60] [ms=5]"
+    async with FaultProxy(real.port) as proxy, user_of(real, proxy.url, reconnect_delay=0.4) as client:
+        run = client.send(message, session=name)
+        await soon(lambda: run.text, "the first delta")
+        await leave(proxy, client)
+        await soon(lambda: model.asked(message)[-1].closed, "the end of the model's answer")
+        async with Wire(real.url, real.token) as wire:
+            await wire.let_in(scopes=["operator.read", "operator.write", "operator.admin"])
+            await asyncio.sleep(0.3)  # it writes down what it was answered
+            reset = await wire.call("sessions.reset", {"key": session_key("main", name)})
+            assert reset["ok"], reset
+        with pytest.raises(RunError) as lost:
+            await asyncio.wait_for(run, 30)
+    assert lost.value.partial is not None
+    assert answer_to(message).startswith(lost.value.partial.text)
+    figure(f"a gap that cannot be closed at {real.version}", str(lost.value))
