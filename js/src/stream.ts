@@ -77,13 +77,12 @@ export function attach(model: Model, early: unknown[] = []) {
     if (!answer.final) ticker ??= setInterval(() => views.forEach((each) => each.tick(answer, stopping)), TICK);
     const keep = keeper(el, view.root);
     return () => {
-      views.delete(view);
-      if (answer.final) keep();
+      if (!answer.final || !keep()) views.delete(view);
     };
   }
 
   function dispose(): void {
-    cancelAnimationFrame(frame);
+    if (!answer.final) cancelAnimationFrame(frame); // the end may have come with the same frame, and what is kept shows it
     clearInterval(ticker);
     announcer.quiet();
   }

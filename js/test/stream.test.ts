@@ -156,6 +156,23 @@ describe("views", () => {
     expect(output.querySelector(".ocnb-answer")?.textContent).toBe("kept");
     expect(closed.textContent).toBe("");
   });
+
+  it("show the end also where the widget goes in the same frame", async () => {
+    for (const frames of [0, 2]) {
+      const model = new TestModel({ ...INITIAL, status: "streaming", text: "how it " });
+      const stream = start(model);
+      const output = place();
+      const leave = stream.render(output.appendChild(document.createElement("div")));
+      for (let n = 0; n < frames; n += 1) await frame();
+      model.receive(delta(7, "ends", 2));
+      model.receive(state("done"));
+      leave();
+      stream.dispose();
+      await frame();
+      expect(output.querySelector(".ocnb-answer")?.textContent).toBe("how it ends");
+      expect(output.querySelector(".ocnb-state")?.textContent).toBe("done");
+    }
+  });
 });
 
 describe("the foot", () => {

@@ -85,20 +85,15 @@ def test_a_gateway_killed_in_mid_answer(lab: Open, served: Served, figure: Calla
     expect(state(notebook, 1)).to_have_text(WORDS)
     expect(notebook.output(1).locator(".ocnb-foot")).to_contain_text("tokens are safe")
     notebook.screenshot("reconnecting-light")
-    contrasts = [notebook.output(1).locator(".ocnb").evaluate(CONTRAST)]
-    looked = page.evaluate("() => window.frames_.length")
-    choose(page, "Dark")  # which hides the page for a moment, and lays it out anew
-    notebook.screenshot("reconnecting-dark")
-    contrasts.append(notebook.output(1).locator(".ocnb").evaluate(CONTRAST))
+    contrast = notebook.output(1).locator(".ocnb").evaluate(CONTRAST)
     time.sleep(max(0.0, gone + 1.5 - time.monotonic()))
     served.start()
     back = time.monotonic()
     expect(answer(notebook, 1)).to_contain_text(" 250,")
     wait_settled(notebook, 1)
-    notebook.screenshot("recovered-dark")
-    choose(page, "Light")
+    notebook.screenshot("recovered-light")
 
-    assert min(contrasts)[0] >= 4, contrasts
+    assert contrast[0] >= 4, contrast
     assert answer(notebook, 1).inner_text() == COUNTED
     assert notebook.run(2).inner_text().strip() == f"True done {NUMBERS}"
     (saved,) = notebook.outputs(1)
@@ -109,10 +104,10 @@ def test_a_gateway_killed_in_mid_answer(lab: Open, served: Served, figure: Calla
     texts = [frame["text"] for frame in frames]
     assert [text for text in texts if not COUNTED.startswith(text)] == []
     assert [len(text) for text in texts] == sorted(len(text) for text in texts)
-    before = [frame for frame in frames[:looked] if frame["status"] == "streaming"]
-    away = [frame for frame in frames[:looked] if frame["status"] == "reconnecting"]
+    away = [frame for frame in frames if frame["status"] == "reconnecting"]
     assert len({(frame["foot"], frame["stop"], frame["answer"]) for frame in away}) == 1
-    assert {(frame["foot"], frame["stop"]) for frame in before} == {(away[0]["foot"], away[0]["stop"])}
+    streaming = [frame for frame in frames if frame["status"] == "streaming"]
+    assert {(frame["foot"], frame["stop"]) for frame in streaming} == {(away[0]["foot"], away[0]["stop"])}
     announced = page.evaluate("() => window.announced_")[:4]
     assert announced[0] == "answer started"
     assert WORDS.match(announced[1])
@@ -124,6 +119,7 @@ def test_a_gateway_killed_in_mid_answer(lab: Open, served: Served, figure: Calla
 def test_stopping_by_keyboard_while_it_reconnects(lab: Open, served: Served) -> None:
     notebook = lab(served.connect(), ASK, "print(counted.status, counted)", name="away.ipynb")
     page = notebook.page
+    choose(page, "Dark")
     notebook.run(0)
     page.evaluate(RECORD, 1)
     notebook.start(1)
@@ -136,13 +132,14 @@ def test_stopping_by_keyboard_while_it_reconnects(lab: Open, served: Served) -> 
             break
         page.keyboard.press("Tab")
     expect(stop(notebook, 1)).to_be_focused()
-    notebook.screenshot("reconnecting-focus")
+    notebook.screenshot("reconnecting-dark")
+    contrast = notebook.output(1).locator(".ocnb").evaluate(CONTRAST)
     expect(page.locator("#ocnb-announcer")).to_have_text(WORDS)
-    before = time.monotonic()
     page.keyboard.press("Enter")
     expect(notebook.output(1)).to_contain_text("stopped by you")
     expect(notebook.cell(1).locator(".jp-InputPrompt")).to_have_text("[2]:")
-    assert time.monotonic() - before < 0.5 + 1.0  # a margin for a busy machine
+    choose(page, "Light")
+    assert contrast[0] >= 4, contrast
     status, kept = notebook.run(2).inner_text().strip().split(" ", 1)
     assert status == "stopped"
     assert COUNTED.startswith(kept)
