@@ -291,7 +291,7 @@ def test_stopping(
     before = time.monotonic()
     page.keyboard.press("Enter")
     expect(notebook.output(3)).to_contain_text("stopped by you")
-    figure("Stop in a page", f"said {time.monotonic() - before:.2f} s after the key, the kernel idle {took:.2f} s after")
+    figure("Stop in a page", f"said after {time.monotonic() - before:.2f} s, the kernel idle after {took:.2f} s")
     expect(page.locator("#ocnb-announcer")).to_have_text("stopped by you")
     assert notebook.run(4).inner_text().startswith("stopped")
 
