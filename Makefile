@@ -26,8 +26,8 @@ lab: .venv/lab ## JupyterLab with the quickstart open
 demo: .venv/lab ## the quickstart here in the terminal, in under three minutes
 	@$(PY) notebooks/demo.py
 
-test: .venv/test ## every suite down to browser, and a recap; CI adds another with BESIDE
-	@MAKE="$(MAKE)" $(PY) tests/tools/suites.py unit+kernel+faults+lint+types+cluster+nbval+vitest browser$(BESIDE:%=+%)
+test: .venv/test ## every suite down to browser, and a recap; CI adds one more with BESIDE
+	@MAKE="$(MAKE)" $(PY) tests/tools/suites.py unit browser kernel faults $(BESIDE) cluster nbval types lint vitest
 
 lint: .venv/test ## style: ruff, tsc
 	$(BIN)/ruff check .

@@ -59,7 +59,7 @@ class Bank:
         self.paid.append(to)
         self.begun.set()
         if self.gate is not None:
-            assert self.gate.wait(10)
+            assert self.gate.wait(60)
         return f"paid {to}"
 
 

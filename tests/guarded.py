@@ -110,9 +110,9 @@ def aside(gateway: Guarded) -> Iterator[str]:
     thread = threading.Thread(target=lambda: loop.run_until_complete(stay(ended)), name="guarded")
     thread.start()
     try:
-        assert ready.wait(10)
+        assert ready.wait(60)
         yield urls[0]
     finally:
         loop.call_soon_threadsafe(ended.set)
-        thread.join(10)
+        thread.join(60)
         loop.close()

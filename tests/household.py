@@ -190,14 +190,14 @@ def in_thread() -> Iterator[Callable[[int], tuple[Household, str]]]:
                 await over.wait()
 
         ran.append(asyncio.run_coroutine_threadsafe(work(), loop))
-        return gateway, begun.result(10)
+        return gateway, begun.result(60)
 
     try:
         yield begin
     finally:
         loop.call_soon_threadsafe(over.set)
         for one in ran:
-            one.result(10)
+            one.result(60)
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
+        thread.join(60)
         loop.close()

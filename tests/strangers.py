@@ -33,7 +33,7 @@ async def end_of(raw: Raw) -> tuple[int, str]:
     """Read until the gateway closes; its code and reason."""
     try:
         while True:
-            await asyncio.wait_for(raw.read(), 30)
+            await asyncio.wait_for(raw.read(), 60)
     except ConnectionClosed as end:
         return (end.rcvd.code, end.rcvd.reason) if end.rcvd else (1006, "")
 
@@ -58,6 +58,6 @@ async def rest_of(reader: asyncio.StreamReader) -> bytes:
     """What comes until the gateway hangs up, in whichever way."""
     told = b""
     with contextlib.suppress(ConnectionError):
-        while data := await asyncio.wait_for(reader.read(65_536), 20):
+        while data := await asyncio.wait_for(reader.read(65_536), 60):
             told += data
     return told

@@ -38,13 +38,13 @@ def runtime() -> Iterator[None]:
 
 def test_a_model_and_instructions_of_its_own() -> None:
     agent = OpenClawAgent("poet", model=Echo(), instructions="in verse", reasoning_level=2)
-    assert agent.analyze("sing").result(10) == "sing|2|in verse|1"
+    assert agent.analyze("sing").result(60) == "sing|2|in verse|1"
 
 
 def test_agents_of_one_name_do_not_mix() -> None:
     first = OpenClawAgent("twin", model=Echo(), instructions="one", reasoning_level=2)
     second = OpenClawAgent("twin", model=Echo(), instructions="two", reasoning_level=1)
-    answers = [agent.execute("who?", session=str(id(agent))).result(10) for agent in (first, second)]
+    answers = [agent.execute("who?", session=str(id(agent))).result(60) for agent in (first, second)]
     assert answers == ["who?|2|one|1", "who?|1|two|1"]
 
 
@@ -52,32 +52,32 @@ def test_agents_of_one_name_do_not_mix() -> None:
 def test_complexity_tags(tag: str, level: int) -> None:
     agent = OpenClawAgent("tagged", model=Echo(), level_thresholds={"own": 1})
     run = agent.analyze("q", tag, session=f"tag {tag}")
-    assert run.result(10).level == level
+    assert run.result(60).level == level
     assert f"|{level}|" in run.text
 
 
 def test_max_level_limits_what_is_chosen_by_hand_too() -> None:
     agent = OpenClawAgent("limited", model=Echo(), reasoning_level=4, max_level=3)
     run = agent.analyze("q")
-    assert run.result(10).level == 3
+    assert run.result(60).level == 3
     assert run.level_reason == "limited to 3"
 
 
 def test_adaptive_off_ignores_tags() -> None:
     agent = OpenClawAgent("fixed", model=Echo(), adaptive_reasoning=False)
-    assert agent.analyze("q", "complex_task").result(10).level == 2
+    assert agent.analyze("q", "complex_task").result(60).level == 2
 
 
 def test_level_by_hand() -> None:
     agent = OpenClawAgent("hand", model=Echo())
     agent.set_reasoning_level(1)
-    assert agent.analyze("q", "complex").result(10).level == 1
+    assert agent.analyze("q", "complex").result(60).level == 1
 
 
 def test_memory_goes_on_within_a_session() -> None:
     agent = OpenClawAgent("memory", model=Echo())
-    agent.analyze("one", session="m").result(10)
-    assert agent.analyze("two", session="m").result(10).endswith("|3")
+    agent.analyze("one", session="m").result(60)
+    assert agent.analyze("two", session="m").result(60).endswith("|3")
 
 
 def test_mistakes_are_named() -> None:
@@ -153,26 +153,26 @@ def test_the_second_step_of_the_document() -> None:
     result = asyncio.run(document())
     assert result == "one two three "
     assert model.asked == [("count",)] * 2
-    assert agent.analyze("more").result(10) == "one two three "
+    assert agent.analyze("more").result(60) == "one two three "
     assert model.asked[-1] == ("count", "one two three ", "more"), "the failed attempt is no part of the session"
 
 
 def test_a_run_that_came_to_its_end_is_answered_from_memory() -> None:
     agent = OpenClawAgent("fragile", model=(model := Fragile()))
     model.broken = False
-    first = agent.analyze("first", "simple").result(10)
-    agent.analyze("second").result(10)
+    first = agent.analyze("first", "simple").result(60)
+    agent.analyze("second").result(60)
     assert first.snapshot is not None
     again = agent.resume_from(first.snapshot)
-    assert (again.result(10), again.level, again.level_reason) == ("one two three ", 1, "resumed")
+    assert (again.result(60), again.level, again.level_reason) == ("one two three ", 1, "resumed")
     assert len(model.asked) == 2, "no model was asked"
-    agent.analyze("third").result(10)
+    agent.analyze("third").result(60)
     assert model.asked[-1] == ("first", "one two three ", "third"), "the session stands there now"
     other = OpenClawAgent("fragile", model=model)
     other.session = "other"
-    assert other.resume_from(first.snapshot).result(10) == "one two three "
+    assert other.resume_from(first.snapshot).result(60) == "one two three "
     assert len(model.asked) == 3, "nor was it for another session"
-    other.analyze("fourth").result(10)
+    other.analyze("fourth").result(60)
     assert model.asked[-1] == ("first", "one two three ", "fourth")
 
 
@@ -180,27 +180,27 @@ def test_a_run_that_came_to_its_end_is_answered_from_memory() -> None:
 def test_isolated(stopped: bool) -> None:
     agent = OpenClawAgent("fragile", model=(model := Fragile()), budget=1.0)
     model.broken = False
-    before = agent.analyze("first").result(10).snapshot
+    before = agent.analyze("first").result(60).snapshot
     model.broken = True
     run = agent.execute("count", use_snapshot=True)
     if stopped:
         run.subscribe(lambda event: run.cancel() if isinstance(event, Delta) else None)
         run.cancel()
     with contextlib.suppress(ModelError):
-        run.result(10)
+        run.result(60)
     memory = Runtime.shared().memory
     head = memory.head("main")
     assert head is not None
     assert head.id == before, "the session stands where it did"
     model.broken = False
-    assert agent.analyze("second").result(10) == "one two three "
+    assert agent.analyze("second").result(60) == "one two three "
     assert model.asked[-1] == ("first", "one two three ", "second")
 
 
 def test_isolated_and_taken_up_again() -> None:
     agent = OpenClawAgent("fragile", model=(model := Fragile()))
     with pytest.raises(ModelError) as failure:
-        agent.execute("count", use_snapshot=True).result(10)
+        agent.execute("count", use_snapshot=True).result(60)
     assert Runtime.shared().memory.head("main") is None, "it had not begun"
     attempt = failure.value.partial
     assert attempt is not None
@@ -208,13 +208,13 @@ def test_isolated_and_taken_up_again() -> None:
     model.broken = False
     run = agent.resume_from(str(attempt.snapshot))
     assert run.id == attempt.run_id
-    assert run.result(10) == "one two three "
+    assert run.result(60) == "one two three "
 
 
 def test_isolated_and_well() -> None:
     agent = OpenClawAgent("fragile", model=(model := Fragile()))
     model.broken = False
-    result = agent.execute("count", use_snapshot=True).result(10)
+    result = agent.execute("count", use_snapshot=True).result(60)
     head = Runtime.shared().memory.head("main")
     assert head is not None
     assert head.id == result.snapshot
@@ -268,7 +268,7 @@ def test_the_third_step_of_the_document(monkeypatch: pytest.MonkeyPatch) -> None
     for i in range(health.ERRORS):
         assert not agent.is_unstable()
         with pytest.raises(ModelError):
-            agent.analyze("count", session=f"{i}").result(10)
+            agent.analyze("count", session=f"{i}").result(60)
 
     if agent.is_unstable():
         # degrade to static reasoning
@@ -285,7 +285,7 @@ def test_the_third_step_of_the_document(monkeypatch: pytest.MonkeyPatch) -> None
         assert (run.level, run.level_reason) == (1, "unstable: 3 errors in the last minute")
     assert not agent.is_unstable()
     run = agent.analyze("count")
-    run.result(10)
+    run.result(60)
     assert (run.level, run.level_reason) == (3, "calm again")
 
 
@@ -301,8 +301,8 @@ def test_what_a_run_asks_in_its_own_session_works_in_a_branch_of_it() -> None:
         yield f"{answer} in {answer.session}"
 
     asking = OpenClawAgent("asking", model=asks)
-    assert asking.analyze("who?").result(10) == "and you?|2||1 in main-2"
-    assert helper.analyze("again").result(10).session == "main"
+    assert asking.analyze("who?").result(60) == "and you?|2||1 in main-2"
+    assert helper.analyze("again").result(60).session == "main"
 
 
 # -- levels on the way -----------------------------------------------------------------------------
@@ -312,9 +312,9 @@ def test_one_that_has_only_a_name_works_in_this_process() -> None:
     """Nothing about it has to be registered by hand, nor is it another gateway's."""
     Runtime.shared().register(AgentSpec("elsewhere"))
     agent = OpenClawAgent("plain", reasoning_level=1)
-    assert "42" in agent.analyze("what is 6*7?").result(10)
+    assert "42" in agent.analyze("what is 6*7?").result(60)
     twin = OpenClawAgent("plain", reasoning_level=1)
-    assert "42" in twin.analyze("what is 6*7?", session="other").result(10)
+    assert "42" in twin.analyze("what is 6*7?", session="other").result(60)
     assert agent.id == twin.id == "plain", "two of the same are one"
 
 
@@ -329,10 +329,10 @@ def test_a_level_changed_by_hand_while_it_works_is_that_run_s_alone() -> None:
 
     run = agent.analyze("q")
     run.subscribe(lower)
-    result = run.result(10)
+    result = run.result(60)
     assert (result.level, run.level_reason) in ((3, "changed by you"), (4, "")), "or it was done before"
     assert agent.reasoning_level == 4
-    assert agent.analyze("again", level=1).result(10).level == 1
+    assert agent.analyze("again", level=1).result(60).level == 1
 
 
 # -- what it calls, and by which name it is found ------------------------------------------------
@@ -342,7 +342,7 @@ def test_handlers_hear_of_the_runs_to_come_in_the_context_that_they_were_given_i
     said: list[tuple[str, str]] = []
     where = contextvars.ContextVar("where", default="nowhere")
     agent = OpenClawAgent("heard", model=Echo(), reasoning_level=1)
-    agent.analyze("before").result(10)
+    agent.analyze("before").result(60)
 
     def register() -> None:
         where.set("a cell")
@@ -353,7 +353,7 @@ def test_handlers_hear_of_the_runs_to_come_in_the_context_that_they_were_given_i
         said.append((where.get(), str(end.status)))
 
     contextvars.copy_context().run(register)
-    agent.analyze("q", session="s").result(10)
+    agent.analyze("q", session="s").result(60)
     limit = time.monotonic() + 60
     while len(said) < 2 and time.monotonic() < limit:
         time.sleep(0.005)
@@ -365,7 +365,7 @@ def test_handlers_hear_of_the_runs_to_come_in_the_context_that_they_were_given_i
 def test_an_agent_at_the_local_gateway_may_have_its_client_given() -> None:
     client = Runtime.shared().client()
     agent = OpenClawAgent("given", client, model=Echo(), instructions="softly", reasoning_level=1)
-    assert agent.analyze("q").result(10) == "q|1|softly|1"
+    assert agent.analyze("q").result(60) == "q|1|softly|1"
     assert (agent.has_model, agent.model_name, agent.id) == (True, None, "given")
     plain = OpenClawAgent(client=client)
     assert (plain.has_model, plain.model_name, plain.id) == (False, None, "main")

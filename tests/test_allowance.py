@@ -87,7 +87,7 @@ def test_the_level_is_lowered_to_what_fits(budget: float, level: int, words: str
     run = agent.analyze("q", "complex_task", budget=budget)
     assert run.level == level
     assert run.level_reason == ("tagged complex_task" + (f", limited to {level} by {words}" if words else ""))
-    run.result(10)
+    run.result(60)
 
 
 def test_by_hand_too() -> None:
@@ -95,12 +95,12 @@ def test_by_hand_too() -> None:
     agent.set_reasoning_level(4)
     run = agent.analyze("q")
     assert (run.level, run.level_reason) == (2, "limited to 2 by the agent's budget of $2.00")
-    run.result(10)
+    run.result(60)
 
 
 def test_nothing_left_is_one_sentence_and_nothing_is_asked() -> None:
     agent = OpenClawAgent("one", model=(model := Priced()), budget=0.1)
-    assert agent.analyze("q").result(10).status is Status.DONE
+    assert agent.analyze("q").result(60).status is Status.DONE
     with pytest.raises(BudgetReached) as refused:
         agent.analyze("q")
     assert str(refused.value) == (
@@ -109,7 +109,7 @@ def test_nothing_left_is_one_sentence_and_nothing_is_asked() -> None:
     assert refused.value.code == "BUDGET"
     assert model.asked == 1
     agent.budget = 0.2
-    assert agent.analyze("q").result(10).status is Status.DONE
+    assert agent.analyze("q").result(60).status is Status.DONE
 
 
 def test_a_question_that_costs_more_than_there_is() -> None:
@@ -128,14 +128,14 @@ def test_a_price_that_nobody_knows() -> None:
     agent = OpenClawAgent("one", model=model)
     with pytest.raises(ConfigError, match="the price of nobody:nothing is not known, so a budget cannot be kept"):
         agent.analyze("q", budget=1.0)
-    assert agent.analyze("q").result(10).cost is None
+    assert agent.analyze("q").result(60).cost is None
 
 
 def test_what_is_free_is_not_limited() -> None:
     agent = OpenClawAgent("one", model=Priced(prices=(0.0, 0.0)), budget=0.01)
     agent.set_reasoning_level(4)
     run = agent.analyze("q")
-    assert (run.level, run.result(20).status) == (4, Status.DONE)
+    assert (run.level, run.result(60).status) == (4, Status.DONE)
 
 
 def test_what_is_no_budget() -> None:
@@ -152,7 +152,7 @@ def test_what_is_no_budget() -> None:
 @pytest.mark.parametrize("counts", [False, True])
 def test_it_stops_with_the_first_token_above(counts: bool) -> None:
     agent = OpenClawAgent("one", model=(model := Priced(words=50, counts=counts)), reasoning_level=1)
-    result = agent.analyze("q", budget=0.055).result(10)
+    result = agent.analyze("q", budget=0.055).result(60)
     assert (result.status, result.words) == (Status.STOPPED, "stopped at the budget of $0.055")
     assert result.text.split() == ["w0", "w1", "w2", "w3", "w4", "w5"]
     assert result.cost == 0.06
@@ -212,7 +212,7 @@ def test_runs_at_once_cannot_spend_the_same_money() -> None:
             assert "held by what is at work" in str(error)  # noqa: PT017 - only some are refused
     model.gate.set()
     for run in runs:
-        run.result(20)
+        run.result(60)
     assert len(runs) > 1
     assert agent.budget is not None
     assert agent.budget.held == 0
@@ -232,7 +232,7 @@ class Drafting(Priced):
 
 def test_what_stands_of_the_best_draft_is_given() -> None:
     agent = taught(OpenClawAgent("one", model=Drafting(), reasoning_level=3), three=3)
-    result = agent.analyze("q", budget=0.5).result(10)
+    result = agent.analyze("q", budget=0.5).result(60)
     assert (result.status, result.words) == (Status.STOPPED, "stopped at the budget of $0.50")
     assert result.text.split() == [f"answer{n}" for n in range(10)]
     assert result.cost == 0.51
@@ -243,7 +243,7 @@ def test_a_level_that_is_raised_meanwhile_stays_within_the_budget() -> None:
     agent = taught(OpenClawAgent("one", model=Drafting(), reasoning_level=3), three=3)
     run = agent.analyze("q", budget=0.5)
     run.subscribe(lambda event: run.set_level(4) if isinstance(event, Step) and run.level == 3 else None)
-    result = run.result(10)
+    result = run.result(60)
     assert (result.status, result.cost) == (Status.STOPPED, 0.51)
 
 
@@ -254,7 +254,7 @@ def test_what_failed_and_was_asked_again_is_spent_once() -> None:
     """Two attempts break off, and each costs what it made; all of it is the run's."""
     agent = OpenClawAgent("one", model=(model := Priced()), budget=5.0, reasoning_level=1)
     model.breaks = [4, 7]
-    result = agent.analyze("q").result(20)
+    result = agent.analyze("q").result(60)
     assert (result.status, model.asked, model.made) == (Status.DONE, 3, 21)
     assert result.cost == pytest.approx(0.21)
     assert agent.budget is not None
@@ -266,18 +266,18 @@ def test_what_was_stopped_and_resumed_is_spent_once() -> None:
     agent = OpenClawAgent("one", model=(model := Priced()), budget=5.0, reasoning_level=1)
     model.breaks = [4, 4, 4]
     with pytest.raises(ModelError) as failure:
-        agent.analyze("q").result(20)
+        agent.analyze("q").result(60)
     assert agent.budget is not None
     assert agent.budget.spent == pytest.approx(0.12)
     assert failure.value.partial is not None
     assert failure.value.partial.cost == pytest.approx(0.12)
-    result = agent.resume_from(str(failure.value.partial.snapshot)).result(20)
+    result = agent.resume_from(str(failure.value.partial.snapshot)).result(60)
     assert result.status is Status.DONE
     assert result.cost == pytest.approx(0.22)
     assert agent.budget.spent == pytest.approx(0.22)
     assert agent.client.spending.total.runs == 1
     assert agent.client.spending.total.cost == pytest.approx(0.22)
-    again = agent.resume_from(str(result.snapshot)).result(20)
+    again = agent.resume_from(str(result.snapshot)).result(60)
     assert again == result
     assert agent.budget.spent == pytest.approx(0.22), "it was answered from memory"
 
@@ -286,7 +286,7 @@ def failed(agent: OpenClawAgent, model: Priced, **options: Any) -> str:
     """The snapshot of a run that broke off three times, and cost $0.12."""
     model.breaks = [4, 4, 4]
     with pytest.raises(ModelError) as failure:
-        agent.analyze("q", **options).result(20)
+        agent.analyze("q", **options).result(60)
     assert failure.value.partial is not None
     return str(failure.value.partial.snapshot)
 
@@ -295,7 +295,7 @@ def test_what_a_run_cost_elsewhere_is_no_part_of_a_budget() -> None:
     model = Priced()
     snapshot = failed(OpenClawAgent("one", model=model, reasoning_level=1), model)
     other = OpenClawAgent("one", model=model, budget=0.05, reasoning_level=1)
-    stopped = other.resume_from(snapshot).result(20)
+    stopped = other.resume_from(snapshot).result(60)
     assert stopped.status is Status.STOPPED
     assert stopped.cost == pytest.approx(0.18)
     assert other.budget is not None
@@ -304,7 +304,7 @@ def test_what_a_run_cost_elsewhere_is_no_part_of_a_budget() -> None:
 
 def test_a_run_s_own_budget_counts_all_its_attempts() -> None:
     agent = OpenClawAgent("one", model=(model := Priced()), reasoning_level=1)
-    stopped = agent.resume_from(failed(agent, model, budget=0.15)).result(20)
+    stopped = agent.resume_from(failed(agent, model, budget=0.15)).result(60)
     assert stopped.status is Status.STOPPED
     assert stopped.cost == pytest.approx(0.16)
     with pytest.raises(BudgetReached, match=r"the budget of \$0.15 is used up"):
@@ -322,16 +322,16 @@ def test_a_run_that_was_not_sent_holds_nothing() -> None:
 def test_the_notebook_s_budget_is_that_of_all_its_agents() -> None:
     one, two = (OpenClawAgent(name, model=Priced(), reasoning_level=1) for name in ("one", "two"))
     spending = Runtime.shared().spending
-    one.analyze("q").result(10)
+    one.analyze("q").result(60)
     spending.limit(0.2)
     assert spending.budget is not None
     assert spending.budget.spent == pytest.approx(0.1), "what was spent before counts"
-    two.analyze("q").result(10)
+    two.analyze("q").result(60)
     with pytest.raises(BudgetReached, match=r"the notebook's budget of \$0.20 is used up, \$0.20 spent; %openclaw"):
         one.analyze("q")
     spending.limit(0.5)
-    one.analyze("q").result(10)
+    one.analyze("q").result(60)
     assert spending.budget.spent == pytest.approx(0.3)
     spending.limit(None)
-    one.analyze("q").result(10)
+    one.analyze("q").result(60)
     assert spending.total.cost == pytest.approx(0.4)

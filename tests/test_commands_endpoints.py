@@ -50,7 +50,7 @@ def test_a_cluster(notebook: Notebook, shown: CapturingDisplayPublisher) -> None
     notebook.uri = "agent://production/cluster-a"
     assert "ws://" not in card(notebook, shown), "nobody was asked yet"
     client = notebook.client()
-    assert client.send("hello").result(10)
+    assert client.send("hello").result(60)
     text = card(notebook, shown)
     assert "agent://production/cluster-a, a cluster" in text
     [up] = [state for state in client.endpoints if state.state == "up"]
@@ -61,7 +61,7 @@ def test_a_cluster(notebook: Notebook, shown: CapturingDisplayPublisher) -> None
 
 
 def test_one_gateway(notebook: Notebook, shown: CapturingDisplayPublisher) -> None:
-    notebook.runtime.call(notebook.client().hello()).result(10)
+    notebook.runtime.call(notebook.client().hello()).result(60)
     assert "up" not in card(notebook, shown).split()
 
 

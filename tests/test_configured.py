@@ -93,9 +93,9 @@ def test_runs_go_to_a_cluster_within_its_limits(runtime: Runtime, monkeypatch: p
         assert client is runtime.client(f"{uri}/")
         assert (client.uri, client.is_local, client.streaming) == (uri, False, False)
         run = Front(level=4).send(client, "count to 3")
-        assert run.result(10).text
+        assert run.result(60).text
         assert (run.level, run.level_reason) == (2, "limited to 2")
-        assert client.send("count to 3", level=3).result(10).level == 2
+        assert client.send("count to 3", level=3).result(60).level == 2
         assert client.budget is not None
         assert (client.budget.name, client.budget.limit) == ("cluster", 0.5)
         runtime.configure(config, "c.yaml")
@@ -124,7 +124,7 @@ def test_one_address_in_the_environment_is_enough(tmp_path: Path, monkeypatch: p
             monkeypatch.setenv("OPENCLAW_GATEWAY_TOKEN", "no-token-of-this" if token else secret)
             made = Runtime()
             try:
-                assert "42" in made.client().send("what is 6*7?").result(10).text
+                assert "42" in made.client().send("what is 6*7?").result(60).text
                 assert made.client().uri == "agent://a"
             finally:
                 made.close()

@@ -60,7 +60,7 @@ def test_it_becomes_better_with_use() -> None:
     errors, ranges = [], []
     for number in range(30):
         before = asyncio.run(estimator.estimate("how much?", reasoning_level=2))
-        result = agent.analyze("how much?", session=f"s{number}").result(10)
+        result = agent.analyze("how much?", session=f"s{number}").result(60)
         assert result.cost == pytest.approx(0.0401)
         errors.append(abs(before - (result.cost or 0.0)))
         ranges.append(before.high / before.low)
@@ -85,7 +85,7 @@ def test_history_instructions_and_tools_are_sent_each_time() -> None:
     told = OpenClawAgent("told", model=Steady(), instructions="be brief " * 50, tools=[tool])
     one, two = (Outlook("q", Target(agent.client, agent.id)).query for agent in (plain, told))
     assert two.before > one.before + 100
-    plain.analyze("a long question " * 20, session="long").result(10)
+    plain.analyze("a long question " * 20, session="long").result(60)
     later = Outlook("q", Target(plain.client, plain.id, session="long")).query
     assert later.before > one.before + 60 + 40
 

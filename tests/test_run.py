@@ -19,7 +19,7 @@ from openclaw_nb.events import Delta, End, RunEvent, State, Status, Step, Usage
 from openclaw_nb.run import Result, Run
 from tests.spine import asynchronous
 
-PATIENCE = 30.0  # seconds: against hanging
+PATIENCE = 60.0  # seconds: against hanging
 
 
 def new_run(**facts: object) -> Run:
@@ -254,7 +254,8 @@ async def test_readers_on_the_feeder_s_own_loop() -> None:
     readers = [asyncio.create_task(read()) for _ in range(3)]
     for i in range(20):
         run.push(Delta(2 * i, f"{i % 10} ", i))
-        await asyncio.sleep(0.001)
+        for _ in range(10):  # turns of the loop, in which each reader has its own
+            await asyncio.sleep(0)
     run.push(End(Status.DONE))
     for deltas in await asyncio.gather(*readers):
         assert "".join(deltas) == "0 1 2 3 4 5 6 7 8 9 " * 2

@@ -32,7 +32,7 @@ def test_it_is_one(runtime: Runtime) -> None:
 def test_nothing_is_left_after_close() -> None:
     before = set(threading.enumerate())
     runtime = Runtime.shared()
-    runtime.client().send("hello").result(10)
+    runtime.client().send("hello").result(60)
     url, _ = runtime.gateway_address()
     runtime.close()
     assert set(threading.enumerate()) == before
@@ -70,8 +70,8 @@ def test_the_environment_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
     try:
         assert (runtime.uri, runtime.model) == ("ws://127.0.0.1:9", "offline:0")
         with pytest.raises(RunError, match=r"no gateway at ws://127\.0\.0\.1:9: connection refused"):
-            runtime.client().send("hello").result(10)
-        assert runtime.client("agent://local").send("hello").result(10).model == "offline:0"
+            runtime.client().send("hello").result(60)
+        assert runtime.client("agent://local").send("hello").result(60).model == "offline:0"
     finally:
         runtime.close()
 
@@ -86,11 +86,11 @@ def test_models_of_the_notebook_by_name(runtime: Runtime) -> None:
         yield prompt.upper()
 
     runtime.namespace = {"mine": mine}
-    assert runtime.client().send("hello", model="mine").result(10) == "HELLO"
+    assert runtime.client().send("hello", model="mine").result(60) == "HELLO"
 
 
 def test_a_forked_child_gets_a_runtime_of_its_own(runtime: Runtime) -> None:
-    runtime.client().send("hello").result(10)
+    runtime.client().send("hello").result(60)
     child = os.fork()
     if child == 0:
         fresh = Runtime.shared()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from statistics import median
 
 import pytest
 
@@ -97,7 +98,7 @@ async def test_slow_answers(monkeypatch: pytest.MonkeyPatch) -> None:
         events = heard(client)
         usual = [(await ask(client)).first_token or 0.0 for _ in range(health.ENOUGH)]
         for _ in range(health.NEWEST):
-            await ask(client, f"slow {max(0.15, (health.SLOW + 1) * max(usual)):.3f}")
+            await ask(client, f"slow {max(0.15, (health.SLOW + 1) * median(usual)):.3f}")  # whatever one took at worst
         assert len(events) == 1
         assert events[0].startswith("degrade: first token ")
         assert events[0].endswith(" x slower than usual")

@@ -98,7 +98,7 @@ async def test_a_plain_function_does_not_hold_up_the_loop() -> None:
 
     def slow() -> str:
         begun.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         return threading.current_thread().name
 
     task = asyncio.create_task(Tool(slow).call({}))
@@ -129,19 +129,19 @@ async def test_a_cancelled_call_drops_what_its_thread_gives() -> None:
 
     def slow() -> Big:
         begun.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         big = Big()
         made.append(weakref.ref(big))
         return big
 
     task = asyncio.create_task(Tool(slow).call({}))
-    await asyncio.to_thread(begun.wait, 10)
+    await asyncio.to_thread(begun.wait, 60)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     go_on.set()
     for thread in _threads("openclaw tool slow"):
-        await asyncio.to_thread(thread.join, 10)
+        await asyncio.to_thread(thread.join, 60)
     gc.collect()
     [big] = made
     assert big() is None
@@ -170,7 +170,7 @@ def test_a_thread_that_outlives_its_loop_harms_nobody() -> None:
     go_on = threading.Event()
 
     def slow() -> None:
-        go_on.wait(10)
+        go_on.wait(60)
 
     async def leave() -> None:
         task = asyncio.create_task(Tool(slow).call({}))
@@ -182,7 +182,7 @@ def test_a_thread_that_outlives_its_loop_harms_nobody() -> None:
     go_on.set()
     for thread in left:
         assert thread.daemon, "it must not hold up the end of the process"
-        thread.join(10)
+        thread.join(60)
 
 
 # -- at a place ----------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import Future
@@ -55,19 +56,28 @@ def test_the_last_form_of_a_view_is_not_waited_for_for_ever(monkeypatch: pytest.
 # -- interrupts ------------------------------------------------------------------------------------
 
 
+def interrupt(thread: int, over: threading.Event) -> None:
+    """As soon as the loop of that thread sleeps: what comes sooner would be seen on the way there."""
+    while not over.wait(0.1):
+        if sys._current_frames()[thread].f_code.co_name == "select":
+            os.kill(os.getpid(), signal.SIGINT)
+            return
+
+
 def heard(work: Coroutine[Any, Any, None], limit: float = 60) -> bool:
     """Whether a SIGINT cancels work that is awaited as ipykernel does, before its loop would wake up by itself."""
 
     async def cell() -> bool:
         loop, task = asyncio.get_running_loop(), asyncio.ensure_future(work)
         before = signal.signal(signal.SIGINT, lambda *_: loop.call_soon(task.cancel))
-        sender = threading.Timer(0.1, os.kill, [os.getpid(), signal.SIGINT])
+        sender = threading.Thread(target=interrupt, args=[threading.get_ident(), over := threading.Event()])
         sender.start()
         at_last = loop.time() + limit
         try:
             await asyncio.wait({task}, timeout=limit)  # this is what wakes it up at last
             return loop.time() < at_last
         finally:
+            over.set()
             sender.join()  # or it would interrupt the tests
             signal.signal(signal.SIGINT, before)
 

@@ -161,7 +161,7 @@ class Calls:
         not_called = f"{offered.name} was not called: "
         if call.run is None:
             return _refusal(f"{not_called}no cell of the notebook is at work that could ask the user for leave")
-        whole = until - time.monotonic()
+        whole = max(until - time.monotonic(), 0.0)
         patience = max(whole - offered.timeout, whole / 2)
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[bool] = loop.create_future()

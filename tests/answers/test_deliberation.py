@@ -140,7 +140,7 @@ async def test_candidates_are_made_side_by_side() -> None:
                 yield event
 
     model = Meeting()
-    events, _ = await asyncio.wait_for(events_of(model, 4), 20)
+    events, _ = await asyncio.wait_for(events_of(model, 4), 60)
     assert shown(events)["answer"] == "joined"
     assert model.open == 0
 

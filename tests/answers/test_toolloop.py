@@ -247,7 +247,7 @@ async def test_stopped_while_a_call_is_written_down_it_is_not_made(tmp_path: Pat
         async for event in events:
             if isinstance(event, StepDelta):
                 break
-        engine.memory.submit(disk.wait, 10)
+        engine.memory.submit(disk.wait, 60)
         task = asyncio.create_task(anext(events))
         await asyncio.sleep(0.01)
         task.cancel()

@@ -107,8 +107,10 @@ class Survived:
         )
 
 
-def survived(pool: ThreadPool, tasks: int = TASKS, between: float = BETWEEN, seed: int = 8) -> Survived:
-    """Have so many agents at work, each with a tool to call, while workers are killed by SIGKILL."""
+def survived(
+    pool: ThreadPool, tasks: int = TASKS, between: float = BETWEEN, seed: int = 8, most: int = sys.maxsize
+) -> Survived:
+    """Have so many agents at work, each with a tool to call, while up to ``most`` workers are killed by SIGKILL."""
     assert pool.executor is not None
     with tempfile.TemporaryDirectory() as folder:
         calls = Path(folder) / "calls"
@@ -116,7 +118,7 @@ def survived(pool: ThreadPool, tasks: int = TASKS, between: float = BETWEEN, see
         agents = [OpenClawAgent(f"agent{n}", model="offline:100", tools=[_noting(calls, n)]) for n in range(tasks)]
         over = threading.Event()
         kills: list[int] = []
-        killer = threading.Thread(target=_kill, args=(pool.executor.client, between, seed, over, kills))
+        killer = threading.Thread(target=_kill, args=(pool.executor.client, between, seed, most, over, kills))
         began = time.monotonic()
         work = pool.execute(agents, "use note()", level=1, per_task=pool.max_threads, timeout=120)
         killer.start()
@@ -163,10 +165,10 @@ def _recorded(work: PoolRun, session: str, run_id: str) -> int:
     return len(ends) if len([m for m in messages if m["role"] == "user"]) == 1 else 0
 
 
-def _kill(client: Any, between: float, seed: int, over: threading.Event, kills: list[int]) -> None:
+def _kill(client: Any, between: float, seed: int, most: int, over: threading.Event, kills: list[int]) -> None:
     """Kill workers of the local cluster, which are started anew; the time in which not all are there does not count."""
     chance, count = random.Random(seed), len(client.nthreads())
-    while not over.wait(chance.expovariate(1 / between)):
+    while len(kills) < most and not over.wait(chance.expovariate(1 / between)):
         while len(client.nthreads()) < count and not over.wait(0.1):
             pass
         if there := multiprocessing.active_children():

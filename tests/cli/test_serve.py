@@ -187,7 +187,7 @@ def test_metrics_are_served_where_a_configuration_has_them(tmp_path: Path) -> No
 
 
 def test_the_first_signal_drains_and_the_second_ends_at_once(tmp_path: Path) -> None:
-    options = ("--token-file", tmp_path / "token", "--port", "0", "--drain", "50", "--model", "offline:20")
+    options = ("--token-file", tmp_path / "token", "--port", "0", "--drain", "600", "--model", "offline:20")
     for answered, number in ((True, b"15"), (False, b"5000")):
         with started(*options) as process:
             url = read_line(process).split(" at ")[1].split(";")[0]

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from openclaw_nb.client import route
 from openclaw_nb.errors import ConnectionLost, RunError
 from openclaw_nb.events import Status
 from openclaw_nb.gateway import Gateway
@@ -61,7 +62,9 @@ async def test_what_is_launched_after_it_was_left_ends() -> None:
 
 
 @asynchronous
-async def test_a_session_s_runs_wait_on_it_while_it_comes_back() -> None:
+async def test_a_session_s_runs_wait_on_it_while_it_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(route, "QUICK", 60.0)  # no attempt is given up because the machine is slow
+    monkeypatch.setattr(route, "WHERE_OTHERS_ARE", 60.0)
     async with fleet(2, lambda: Storyteller("one ", "two", pause=0.01)) as one, meeting(one) as client:
         told: list[object] = []
         for name in ("error", "reconnect", "reconnected"):

@@ -73,12 +73,13 @@ async def test_away_for_longer_than_it_is_replayed(
         run = client.send("go")
         await soon(lambda: run.text == "one two " if streaming else model.calls)
         proxy.faults.append(CutAfter(0, "connect.challenge"))
-        client.reconnect_delay = 0.3
+        client.reconnect_delay = 3_600.0  # until it is told to
         proxy.cut()
         if stopped:
             await other.ask("chat.abort", sessionKey="main")
         gate.set()
-        await soon(lambda: not len(gateway._runs))
+        await soon(lambda: not len(gateway._runs) and not proxy.faults, "the first attempt, and the end")
+        await client.reconnect()
         result = await run
         assert result == "one two "
         assert result.status is (Status.STOPPED if stopped else Status.DONE)

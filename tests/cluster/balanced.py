@@ -24,7 +24,7 @@ __all__ = ["play"]
 CONFIG = """\
 monitoring: {{prometheusEnabled: false}}
 gateway:
-  {{port: {port}, ports: many, workers: 3, names: [gw.example.org], trustedProxies: [127.0.0.1], drain: 20s,
+  {{port: {port}, ports: many, workers: 3, names: [gw.example.org], trustedProxies: [127.0.0.1], drain: 120s,
    token: {{file: token}}}}
 """
 

@@ -140,9 +140,10 @@ def test_ten_instances(
     p99 = "histogram_quantile(0.99, sum by (job, le) (rate(openclaw_latency_seconds_bucket[3s])))"
     _until(lambda: [value for value in api.value(p99) if 0 < value < QUICK], "a P99 of quick answers")
     _until(lambda: len(api.value("openclaw_tokens_per_second > 0")) == INSTANCES, "tokens per second")
-    assert len(api.value("openclaw_thread_pool_active")) == INSTANCES
+    # Whoever is scraped too late is unknown for a moment.
+    _until(lambda: len(api.value("openclaw_thread_pool_active")) == INSTANCES, "the pools of all")
     levels = 'sum(openclaw_reasoning_level_bucket{le="1.0"}) / sum(openclaw_reasoning_level_count)'
-    assert 0.5 < api.value(levels)[0] < 1.0
+    _until(lambda: [part for part in api.value(levels) if 0.5 < part < 1.0], "the part of level 1")
     _until(lambda: api.firing() == set(), "a moment without alerts")
 
     # Every question of the dashboard.

@@ -11,11 +11,13 @@ from openclaw_nb import Gateway, OpenClawClient
 from openclaw_nb.metrics import Metrics
 from openclaw_nb.metrics.instruments import DONE
 from openclaw_nb.models.function import FunctionModel
+from openclaw_nb.sharing import Sharing
 from tests.cluster.daemons import Daemon
+from tests.sharing.together import address
 
 
 async def _until(metrics: Metrics, name: str, value: float) -> None:
-    for _ in range(1000):
+    for _ in range(6_000):
         if metrics.value(name) == value:
             return
         await asyncio.sleep(0.01)
@@ -33,15 +35,15 @@ def test_a_run_that_two_instances_tell_of_is_counted_once(redis_server: Callable
             await go.wait()
             yield "two"
 
-        options = {"token": "t", "sharing": f"redis://127.0.0.1:{redis.port}/0"}
-        async with (
-            Gateway(FunctionModel(answer), **options) as here,  # type: ignore[arg-type]
-            Gateway(FunctionModel(answer), **options) as there,  # type: ignore[arg-type]
-        ):
+        def gateway() -> Gateway:
+            # So long a lease that nobody is taken for dead where the machine lets Redis or us wait for seconds.
+            return Gateway(FunctionModel(answer), token="t", sharing=Sharing(address(redis), lease=60.0))
+
+        async with gateway() as here, gateway() as there:
             clients = [OpenClawClient(token="t"), OpenClawClient(token="t")]
-            for client, gateway in zip(clients, (here, there), strict=True):
-                await client.connect(gateway.url)
-                await _until(gateway.metrics, "openclaw_shared", 1)
+            for client, instance in zip(clients, (here, there), strict=True):
+                await client.connect(instance.url)
+                await _until(instance.metrics, "openclaw_shared", 1)
             run = clients[0].send("go", idempotency_key="same", level=1)
             await _until(here.metrics, "openclaw_runs_active", 1)
             followed = clients[1].send("go", idempotency_key="same", level=1)

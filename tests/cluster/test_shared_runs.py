@@ -112,7 +112,10 @@ async def test_restarted_empty_again_and_again_under_load(redis_server: Callable
 
 
 @asynchronous
-async def test_nothing_is_told_that_redis_has_not(redis_server: Callable[..., Daemon]) -> None:
+async def test_nothing_is_told_that_redis_has_not(
+    redis_server: Callable[..., Daemon], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("openclaw_nb.sharing.link.PATIENCE", 200)  # nor is it given up meanwhile
     redis = redis_server()
     gate = asyncio.Event()
 

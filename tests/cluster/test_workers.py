@@ -24,7 +24,7 @@ one_port = pytest.mark.skipif(not can_share(), reason="this system has no port f
 
 @one_port
 def test_three_workers_at_one_port(tmp_path: Path, figure: Callable[[str, str], None]) -> None:
-    with Workers(tmp_path, 3, "--drain", "20", model="offline:200") as workers:
+    with Workers(tmp_path, 3, "--drain", "120", model="offline:200") as workers:
         assert len(set(workers.urls.values())) == 1
         got = Counter(ready(workers.port)[1]["instance"] for _ in range(90))
         assert len(got) == 3, "every worker gets clients"

@@ -151,11 +151,11 @@ class ModelProcess:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._process.communicate("", timeout=20)
+        self._process.communicate("", timeout=120)
 
     def asked(self, words: str) -> list[Asked]:
         """The calls whose message has these words in it, the oldest first."""
-        with urllib.request.urlopen(self.url.removesuffix("/v1") + ASKED, timeout=20) as answer:
+        with urllib.request.urlopen(self.url.removesuffix("/v1") + ASKED, timeout=120) as answer:
             calls = [Asked(**call) for call in json.load(answer)["asked"]]
         return [call for call in calls if words in call.message]
 

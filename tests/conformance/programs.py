@@ -19,7 +19,7 @@ from typing import Any
 from tests.conformance import install
 from tests.conformance.gateways import private_env
 
-__all__ = ["Program", "Terminal", "ask"]
+__all__ = ["PATIENCE", "Program", "Terminal", "ask"]
 
 PATIENCE = 240.0
 """Seconds that a program may take: three to thirteen where nothing else is at work, forty where all else is."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
+from collections.abc import Callable
 
 import pytest
 
@@ -11,6 +13,7 @@ from openclaw_nb.client import OpenClawClient
 from openclaw_nb.errors import RunError
 from openclaw_nb.events import Status
 from openclaw_nb.protocol.keys import session_key
+from openclaw_nb.run import Run
 from tests.conformance.gateways import RealGateway
 from tests.conformance.model import ModelProcess, answer_to
 from tests.conformance.users import Figure, session, user_of
@@ -20,8 +23,8 @@ from tests.faults.proxy import FaultProxy, seamless
 from tests.spine import asynchronous, soon
 
 CUTS = 50
-AWAY = 3
-"""Attempts to come back that find nobody, so that a run ends meanwhile."""
+LENGTHS = (60, 600, 6_000)
+"""Tokens of an answer: the first that is not over yet when its link is cut here."""
 
 
 @asynchronous
@@ -63,23 +66,34 @@ async def test_cut_around_a_tool(real: RealGateway, figure: Figure) -> None:
     figure(f"cut before and while a tool works at {real.version}", "both parts of the answer are whole")
 
 
-async def leave(proxy: FaultProxy, client: OpenClawClient) -> None:
-    """Cut, and let nobody come back for a while."""
-    client.reconnect_delay = 0.4
-    proxy.faults.extend([CutAtByte(0, kind=None)] * AWAY)
-    proxy.cut()
+async def left(
+    proxy: FaultProxy, client: OpenClawClient, model: ModelProcess, name: str
+) -> tuple[Run, str, Callable[[], bool]]:
+    """A run whose model has said all since its link was cut, its message, and whether its deltas fit together.
+
+    Nobody comes back by himself.
+    """
+    client.reconnect_delay = 3_600.0
+    for length in LENGTHS:
+        message = f"{name} [n={length}] [ms=5]"
+        run = client.send(message, session=name)
+        fits = seamless(run)
+        await soon(lambda run=run: run.text, "the first delta")  # type: ignore[misc]
+        proxy.faults.append(CutAtByte(0, kind=None))  # the first attempt, which is made at once
+        proxy.cut()
+        await soon(lambda words=message: model.asked(words)[-1].closed, "the model's end")  # type: ignore[misc]
+        await soon(lambda: not proxy.faults, "the first attempt")
+        if not run.done():
+            return run, message, fits
+        await client.reconnect()
+    raise AssertionError("each run was over before its link was cut")
 
 
 @asynchronous
 async def test_ended_meanwhile(real: RealGateway, model: ModelProcess, figure: Figure) -> None:
-    message = f"{session('away')} [n=60] [ms=5]"
-    async with FaultProxy(real.port) as proxy, user_of(real, proxy.url, reconnect_delay=0.4) as client:
-        run = client.send(message, session=session("away"))
-        fits = seamless(run)
-        await soon(lambda: run.text, "the first delta")
-        await leave(proxy, client)
-        await soon(lambda: model.asked(message)[-1].closed, "the end of the model's answer")
-        assert not run.done()
+    async with FaultProxy(real.port) as proxy, user_of(real, proxy.url) as client:
+        run, message, fits = await left(proxy, client, model, session("away"))
+        await client.reconnect()
         result = await run
     assert result == answer_to(message)
     assert fits()
@@ -91,19 +105,20 @@ async def test_ended_meanwhile(real: RealGateway, model: ModelProcess, figure: F
 async def test_a_gap_that_cannot_be_closed(real: RealGateway, model: ModelProcess, figure: Figure) -> None:
     """Where the session was emptied meanwhile nobody knows the rest any more: that is said, and what came is kept."""
     name = session("gap")
-    message = f"{name} [n=60] [ms=5]"
-    async with FaultProxy(real.port) as proxy, user_of(real, proxy.url, reconnect_delay=0.4) as client:
-        run = client.send(message, session=name)
-        await soon(lambda: run.text, "the first delta")
-        await leave(proxy, client)
-        await soon(lambda: model.asked(message)[-1].closed, "the end of the model's answer")
+    async with FaultProxy(real.port) as proxy, user_of(real, proxy.url) as client:
+        run, message, _ = await left(proxy, client, model, name)
         async with Wire(real.url, real.token) as wire:
             await wire.let_in(scopes=["operator.read", "operator.write", "operator.admin"])
-            await asyncio.sleep(0.3)  # it writes down what it was answered
+            for _ in range(200):  # until it has written down what it was answered
+                told = await wire.call("chat.history", {"sessionKey": session_key("main", name)})
+                if answer_to(message) in json.dumps(told["payload"].get("messages")):
+                    break
+                await asyncio.sleep(0.05)
             reset = await wire.call("sessions.reset", {"key": session_key("main", name)})
             assert reset["ok"], reset
+        await client.reconnect()
         with pytest.raises(RunError) as lost:
-            await asyncio.wait_for(run, 30)
+            await asyncio.wait_for(run, 240)
     assert lost.value.partial is not None
     assert answer_to(message).startswith(lost.value.partial.text)
     figure(f"a gap that cannot be closed at {real.version}", str(lost.value))

@@ -112,7 +112,7 @@ async def test_usage(real: RealGateway, figure: Figure) -> None:
     async with user_of(real) as client:
         await client.send("say [n=4]", session=session("used"))
         told = await usage(client, datetime.now(UTC).date(), 2)
-        for _ in range(20):  # what was said last is counted a little later
+        for _ in range(240):  # what was said last is counted a little later
             if told.total.tokens:
                 break
             await asyncio.sleep(0.5)

@@ -29,6 +29,9 @@ from tests.spine import asynchronous
 CONFIGURED = "2026.3.1"
 """What asks for a line in its configuration, and so gets a gateway of its own."""
 
+PATIENCE = 240.0
+"""Seconds that an answer may take where all else is at work too."""
+
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
@@ -89,7 +92,7 @@ async def have_allowed(gateway: RealGateway, figure: Figure) -> None:
 
 async def until(condition: Callable[[], Any], what: Callable[[], str] | str) -> None:
     """Wait until it holds: a gateway is slow to start, and so are its programs."""
-    for _ in range(3000):
+    for _ in range(12_000):
         if condition():
             return
         await asyncio.sleep(0.02)
@@ -128,7 +131,7 @@ async def decided(run: Run, allow: bool) -> Result:
     await until(lambda: run.approvals.pending, "the question")
     (asked,) = run.approvals.pending
     run.approvals.decide(asked.id, allow)
-    return await asyncio.wait_for(run, 60)
+    return await asyncio.wait_for(run, PATIENCE)
 
 
 @asynchronous
@@ -181,7 +184,7 @@ async def test_wrong_arguments_are_told_without_asking(owned: RealGateway, offer
         """The analysis of x."""
 
     async with notebook(owned) as client:
-        result = await asyncio.wait_for(ask(owned, client, "analyse", x="three"), 60)
+        result = await asyncio.wait_for(ask(owned, client, "analyse", x="three"), PATIENCE)
     assert "analyse was not called: x: Input should be a valid integer" in result
 
 
@@ -200,8 +203,8 @@ async def test_a_failure_and_a_coroutine_function(owned: RealGateway, offered: N
 
     async with notebook(owned) as client:
         first, second = ask(owned, client, "broken", x=3), ask(owned, client, "later", word="on")
-        assert "broken failed: ValueError: no 3" in await asyncio.wait_for(first, 60)
-        assert "later on" in await asyncio.wait_for(second, 60)
+        assert "broken failed: ValueError: no 3" in await asyncio.wait_for(first, PATIENCE)
+        assert "later on" in await asyncio.wait_for(second, PATIENCE)
 
 
 @asynchronous
@@ -219,7 +222,7 @@ async def test_a_time_limit(owned: RealGateway, offered: None) -> None:
     async with notebook(owned) as client:
         result = await decided(ask(owned, client, "endless"), allow=True)
     assert "endless did not end within its 0.5 s; it was stopped" in result
-    assert stopped.wait(10)
+    assert stopped.wait(PATIENCE)
 
 
 @asynchronous
@@ -237,10 +240,10 @@ async def test_offered_later_and_withdrawn(owned: RealGateway, offered: None) ->
             return "another of them"
 
         await until(lambda: nodes[client].state == "offers first, second", "both")
-        assert "another of them" in await asyncio.wait_for(ask(owned, client, "second"), 60)
+        assert "another of them" in await asyncio.wait_for(ask(owned, client, "second"), PATIENCE)
         offer.withdraw(second)
         await until(lambda: nodes[client].state == "offers first", "one")
-        result = await asyncio.wait_for(ask(owned, client, "second"), 60)
+        result = await asyncio.wait_for(ask(owned, client, "second"), PATIENCE)
         assert "another of them" not in result
 
 
@@ -252,7 +255,7 @@ async def test_a_cut_while_it_runs(owned: RealGateway, offered: None, figure: Fi
     def analyse(x: int) -> str:
         """The analysis of x."""
         begun.set()
-        go_on.wait(30)
+        go_on.wait(PATIENCE)
         return f"analysed {x}"
 
     async with notebook(owned) as client:
@@ -260,12 +263,12 @@ async def test_a_cut_while_it_runs(owned: RealGateway, offered: None, figure: Fi
         await until(begun.is_set, "the call")
         assert client.beside is not None
         client.beside.again()
-        result = await asyncio.wait_for(run, 60)
+        result = await asyncio.wait_for(run, PATIENCE)
         assert "error" in result, "the gateway gives it up at once"
         assert "analysed 3" not in result
         go_on.set()
         run = ask(owned, client, "analyse", x=4)
-        assert "analysed 4" in await asyncio.wait_for(run, 60), "and it is there again"
+        assert "analysed 4" in await asyncio.wait_for(run, PATIENCE), "and it is there again"
     figure(f"the link cut in a call at {owned.version}", f"its model is told: {shown(result)}")
 
 
@@ -283,7 +286,7 @@ async def test_a_cut_while_it_is_asked_for(owned: RealGateway, offered: None) ->
         await until(lambda: run.approvals.pending, "the question")
         assert client.beside is not None
         client.beside.again()
-        await asyncio.wait_for(run, 60)
+        await asyncio.wait_for(run, PATIENCE)
         assert not run.approvals.pending
     assert not calls
 

@@ -42,7 +42,7 @@ async def said(client: OpenClawClient, name: str) -> list[tuple[str, str]]:
 
 async def patiently(condition: Callable[[], Any], what: str) -> None:
     """Wait until it holds: what a real gateway does for the first time may take it long."""
-    for _ in range(800):
+    for _ in range(4_800):
         if condition():
             return
         await asyncio.sleep(0.05)

@@ -15,7 +15,7 @@ __all__ = ["Frame", "Wire"]
 
 Frame = dict[str, Any]
 
-PATIENCE = 60.0
+PATIENCE = 240.0
 """Seconds that an answer may take: the first message after a start takes ten."""
 
 

@@ -20,6 +20,7 @@ from openclaw_nb.models.function import FunctionModel
 from openclaw_nb.reasoning.costs import Tariff
 from openclaw_nb.tools import Tool
 from openclaw_nb.version import __version__
+from tests.spine import soon
 
 STATE: dict[str, Any] = {
     "answer": "", "tokens": 0, "known": "", "calls": [], "stages": {}, "level": 1, "spent": 0.0,
@@ -50,6 +51,7 @@ def attempted(
 
         made = Attempt("order", data, "tcp://here", heard, resolve)
         task = asyncio.create_task(made.run())
+        await soon(lambda: posted)
         await asyncio.sleep(0.01)
         assert [post[0] for post in posted] == ["hello"]
         made.tell("go", state)

@@ -17,6 +17,13 @@ def runtime() -> Iterator[Runtime]:
     runtime.close()
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loop that the machine lets wait for seconds is not given up."""
+    monkeypatch.setattr(link, "PATIENCE", 60.0)
+    monkeypatch.setattr(Patient.ask, "__defaults__", (60.0,))
+
+
 @pytest.fixture
 def calm(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a machine that does nothing else: no wait is so long that it is worth a look, or given up."""
@@ -27,7 +34,6 @@ def calm(monkeypatch: pytest.MonkeyPatch) -> None:
         for name in names:
             monkeypatch.setattr(module, name, 60.0)
     monkeypatch.setattr(patient.beside, "__defaults__", (60.0,))
-    monkeypatch.setattr(Patient.ask, "__defaults__", (60.0,))
 
 
 Named = Callable[[Iterable[Finding], str], Finding]

@@ -29,7 +29,7 @@ def test_a_healthy_setup_is_ok_everywhere(runtime: Runtime, tmp_path: Path, figu
     front = Front()
     runs = [front.send(runtime.client(), f"what is 6*{n}?", model="offline:0") for n in range(5)]
     for run in runs:
-        run.result(20)
+        run.result(60)
     start = time.monotonic()
     found = examine(Patient(runtime, front=front, works=runs))
     figure("doctor, a healthy setup", f"{len(found)} findings in {time.monotonic() - start:.2f} s")
@@ -58,6 +58,7 @@ def test_no_gateway(runtime: Runtime, named: Named) -> None:
     assert named(found, "kernel").state is State.OK
 
 
+@pytest.mark.usefixtures("calm")
 @pytest.mark.parametrize("uri", ["bad address", "agent://no/such-cluster", "wss://user:secret@host"])
 def test_a_bad_address(uri: str, runtime: Runtime, named: Named) -> None:
     found = examine(Patient(runtime, uri))
@@ -65,12 +66,14 @@ def test_a_bad_address(uri: str, runtime: Runtime, named: Named) -> None:
     assert "secret" not in " ".join(one.sentence() for one in found)
 
 
+@pytest.mark.usefixtures("calm")
 def test_no_such_model(runtime: Runtime, named: Named) -> None:
     model = named(examine(Patient(runtime, model="offlin")), "model")
     assert model.state is State.BROKEN
     assert "offlin" in model.words
 
 
+@pytest.mark.usefixtures("calm")
 def test_tokenInterval_of_the_configuration(runtime: Runtime, named: Named) -> None:
     runtime.configure(ClusterConfig.parse("cluster: {tokenInterval: 2000}"))
     text = named(examine(Patient(runtime)), "text")
@@ -82,7 +85,7 @@ def test_tokenInterval_of_the_configuration(runtime: Runtime, named: Named) -> N
 def test_a_loop_that_is_blocked_for_long_makes_nothing_hang(
     runtime: Runtime, named: Named, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runtime.client().send("what is 6*7?", model="offline:0").result(20)
+    runtime.client().send("what is 6*7?", model="offline:0").result(60)
     monkeypatch.setattr(Patient.ask, "__defaults__", (1.2,))
     monkeypatch.setattr(examination, "PATIENCE", 30)
     begun, go_on = threading.Event(), threading.Event()

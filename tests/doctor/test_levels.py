@@ -75,7 +75,7 @@ def test_of_real_runs(runtime: Runtime) -> None:
     runs = [front.send(client, f"{like[n % 2]} ({n})", session=f"s{n}", model="offline:0") for n in range(6)]
     runs.append(front.send(client, "by hand", level=4, model="offline:0"))
     for run in runs:
-        run.result(20)
+        run.result(60)
     seen = choices(front, runs)
     assert len(seen) == 6
     assert all(1 <= one.score <= 4 for one in seen)

@@ -16,7 +16,7 @@ from openclaw_nb.metrics import Metrics
 def test_of_a_real_run(runtime: Runtime) -> None:
     [none] = requests(Patient(runtime))
     assert (none.state, none.figures["requests"]) == (State.OK, 0)
-    runtime.client().send("what is 6*7?", level=1, model="offline:0").result(20)
+    runtime.client().send("what is 6*7?", level=1, model="offline:0").result(60)
     [one] = requests(Patient(runtime))
     assert (one.state, one.figures["requests"]) == (State.OK, 1)
     assert "first tokens after" in one.measured

@@ -103,7 +103,7 @@ class Server:
 
     async def close(self) -> None:
         """When all clients have gone: does it still hold something of theirs?"""
-        for _ in range(100):
+        for _ in range(1_200):
             if (leaked := self._open() - self._descriptors) <= 0:
                 break
             await asyncio.sleep(0.05)

@@ -127,8 +127,9 @@ async def stopped(run: Any, model: Counted, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @asynchronous
-async def test_cancelled_and_out_of_time_while_it_is_asked_again() -> None:
-    model = Counted(*PIECES, pause=0.01)
+async def test_cancelled_and_out_of_time_while_it_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inflight, "STOP_TIMEOUT", 1_000.0)  # it is confirmed: both sides have the same text
+    model = Counted(*PIECES, pause=0.01, until=asyncio.Event())
     async with mortal(model) as (gateway, client):
         run, late = client.send("go"), client.send("go", session="late", timeout=0.6)
         await soon(lambda: run.tokens > 30)

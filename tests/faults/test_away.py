@@ -31,7 +31,8 @@ TEXT = "".join(PIECES)
 
 @on_both_loops
 async def test_cut_and_cancelled_at_once() -> None:
-    model = Counted(*PIECES, pause=0.001)
+    gate = asyncio.Event()  # what is stopped has not ended by itself, however late that is
+    model = Counted(*PIECES, pause=0.001, until=gate)
     async with behind(model) as (proxy, client):
         for k, how, first in itertools.product((1, 3, 10), (How.RESET, How.CLOSE), (True, False)):
             run = client.send("go", session=f"{k}{how}{first}")
@@ -48,6 +49,7 @@ async def test_cut_and_cancelled_at_once() -> None:
             assert TEXT.startswith(result)
             assert fits()
         await soon(lambda: model.closed == model.calls, "stopping the models")
+        gate.set()
         assert await client.send("go", session="after") == TEXT
 
 

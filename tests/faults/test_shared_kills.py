@@ -170,7 +170,7 @@ async def test_gone_on_with_though_nobody_watches(fleet: Fleet, mock: MockOpenAI
             first = fleet.start()
         assert set(Counter(prompt_of(body) for body in mock.bodies).values()) == {2}
     figure("issue 8 kills", f"gone on with {1000 * min(waits):.0f} to {1000 * max(waits):.0f} ms after the kill")
-    assert max(waits) < 15
+    assert max(waits) < 60
 
 
 @asynchronous
@@ -201,7 +201,7 @@ async def test_one_that_slept_says_nothing_more(fleet: Fleet, mock: MockOpenAI, 
         assert [m["content"][0]["text"] for m in told[0]["payload"]["messages"]] == ["go", text]
         assert told[0]["payload"] == told[1]["payload"]
     figure("issue 8 kills", f"an instance put to sleep is replaced after {1000 * taken:.0f} ms, and says nothing more")
-    assert taken < 15
+    assert taken < 60
 
 
 @asynchronous

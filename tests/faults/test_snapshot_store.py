@@ -59,7 +59,8 @@ for line in sys.stdin:  # a writer for each, without the imports of a new proces
 """
 SIDE_BY_SIDE = """
 import sys
-from openclaw_nb.snapshots import SnapshotStore
+from openclaw_nb.snapshots import SnapshotStore, database
+database._WAIT = 120.0  # whoever has the lock may stand still for a while
 print("ready", flush=True)
 sys.stdin.readline()
 with SnapshotStore(sys.argv[1]) as store:

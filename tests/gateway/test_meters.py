@@ -14,6 +14,7 @@ from openclaw_nb.metrics import Metrics
 from openclaw_nb.metrics.instruments import DONE, FAILED, STOPPED
 from openclaw_nb.models.base import ModelEvent, StepDelta, TextDelta
 from openclaw_nb.models.function import FunctionModel
+from tests.gateway.test_draining import go_on
 
 
 class Told:
@@ -31,7 +32,7 @@ class Told:
 
 
 async def _until(metrics: Metrics, name: str, value: float, label: str = "") -> None:
-    for _ in range(500):
+    for _ in range(6_000):
         if metrics.value(name, label) == value:
             return
         await asyncio.sleep(0.01)
@@ -143,8 +144,9 @@ def test_draining_is_seen() -> None:
         async with Gateway("offline:0") as gateway:
             metrics = gateway.metrics
             assert metrics.value("openclaw_draining") == 0
-            draining = asyncio.create_task(gateway.drain(5.0, 0.3))
+            draining = asyncio.create_task(gateway.drain(5.0, 3_600))
             await _until(metrics, "openclaw_draining", 1)
+            go_on(draining)
             await draining
 
     asyncio.run(main())

@@ -11,7 +11,7 @@ import pytest
 
 from tests.asking_gateway import Asking, asking
 
-from .conftest import INSTALLED, VERSIONS, Kernel, Message, Reply
+from .conftest import INSTALLED, PATIENT, VERSIONS, Kernel, Message, Reply
 
 pytestmark = pytest.mark.kernel
 
@@ -23,7 +23,7 @@ installed = pytest.mark.parametrize("kernel", [INSTALLED], indirect=True)
 @pytest.fixture
 def gateway(kernel: Kernel) -> Iterator[Asking]:
     with asking() as gateway:
-        kernel.run("%load_ext openclaw_nb\nimport os; os.environ['ASKING'] = 't'")
+        kernel.run(f"%load_ext openclaw_nb\nimport os; os.environ['ASKING'] = 't'\n{PATIENT}")
         assert kernel.run(f"%openclaw connect {gateway.url} --token-env ASKING").status == "ok"
         yield gateway
         assert kernel.run("%openclaw connect agent://local").status == "ok"

@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.kernel, pytest.mark.parametrize("kernel", [INSTALLED],
 def complete(kernel: Kernel, code: str) -> list[str]:
     kernel.client.complete(code, len(code))
     while True:
-        message = kernel.client.get_shell_msg(timeout=60)
+        message = kernel.client.get_shell_msg(timeout=300)  # at first much is read
         if message["msg_type"] == "complete_reply":
             return list(message["content"]["matches"])
 

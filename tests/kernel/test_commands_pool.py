@@ -55,7 +55,7 @@ def test_it_says_who_works_now(kernel: Kernel) -> None:
 import asyncio
 from openclaw_nb import OpenClawAgent
 async def endless(prompt):
-    await asyncio.sleep(60)
+    await asyncio.sleep(600)
     yield "done"
 one = OpenClawAgent("one", model=endless)
 """)

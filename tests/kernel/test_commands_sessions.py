@@ -18,7 +18,7 @@ import asyncio, os
 %load_ext openclaw_nb
 
 async def slow(prompt):
-    for number in range(1000):
+    for number in range(100_000):  # so many that it never ends by itself
         yield f"{number} "
         await asyncio.sleep(0.01)
 """

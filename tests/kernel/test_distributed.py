@@ -22,7 +22,7 @@ async def whose(prompt):
     yield f"at {os.getpid()}"
 a, b = OpenClawAgent("a", model=whose), OpenClawAgent("b", model=whose)
 """)
-    shown = kernel.run("%openclaw pool 4 --executor local").text
+    shown = kernel.run("%openclaw pool 4 --executor local", timeout=300).text
     assert "agents work  at a local cluster, " in shown
     assert kernel.run("%%openclaw --agents a,b --into answer\nwhose").status == "ok"
     said = kernel.run("print(answer.status, *answer.results.values(), os.getpid())").text.split()
@@ -30,6 +30,6 @@ a, b = OpenClawAgent("a", model=whose), OpenClawAgent("b", model=whose)
     assert said[1:7] == ["0", "1", "2", "3", "4", "at"] == said[8:14]
     assert said[-1] not in {said[7], said[14]}
     workers = [int(said[7]), int(said[14])]
-    assert all(map(psutil.pid_exists, workers))
-    assert "agents work" not in kernel.run("%openclaw pool --executor off").text
-    assert not any(map(psutil.pid_exists, workers))
+    processes = [psutil.Process(worker) for worker in {*workers}]
+    assert "agents work" not in kernel.run("%openclaw pool --executor off", timeout=300).text
+    assert not psutil.wait_procs(processes, timeout=60)[1]

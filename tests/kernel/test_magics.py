@@ -3,37 +3,38 @@
 from __future__ import annotations
 
 import random
-import threading
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .conftest import after_view, in_time, view_of, when_told
+from openclaw_nb import notebook
+
+from .conftest import LIMITS, PATIENT, after_view, most_in_a_second, view_of, when_printed, when_told
 
 if TYPE_CHECKING:
     from .conftest import Kernel, Message, Reply
 
 pytestmark = pytest.mark.kernel
 
-MODELS = """
+MODELS = f"""
 import asyncio
 %load_ext openclaw_nb
+{PATIENT}
 
 closed = []
 
 async def slow(prompt):
     try:
-        for number in range(1000):
-            yield f"{number} "
+        for number in range(100_000):  # so many that it never ends by itself
+            yield f"{{number}} "
             await asyncio.sleep(0.01)
     finally:
         closed.append(prompt)
 
 async def burst(prompt):
     for number in range(4000):
-        yield f"word{number % 50} "
+        yield f"word{{number % 50}} "
 
 async def echo(prompt):
     yield prompt
@@ -123,7 +124,8 @@ def test_plain_text_comes_in_few_messages_and_whole(kernel: Kernel) -> None:
     kernel.run("async def busy(prompt):\n  for n in range(60_000):\n    yield f'{n} '\n    await asyncio.sleep(0)")
     reply = kernel.run("%%openclaw --plain --model busy --session busy\nx")
     assert reply.text == " ".join(map(str, range(60_000))) + " \n"
-    assert len([message for message in reply.messages if message["msg_type"] == "stream"]) < 50 * max(4, reply.seconds)
+    streams = [message for message in reply.messages if message["msg_type"] == "stream"]
+    assert most_in_a_second(streams) < 150  # of some ten thousand words; ipykernel sends some 60
     captured = kernel.run("%%capture kept\n%%openclaw --plain --model busy --session busy\nx")
     assert captured.outputs == []
     assert kernel.run("print(kept.stdout == ' '.join(map(str, range(60_000))) + ' \\n')").text == "True\n"
@@ -198,34 +200,41 @@ def test_background_runs_land_in_their_own_cells(kernel: Kernel) -> None:
 
 
 def test_a_run_shown_in_two_cells_stays_equal(kernel: Kernel) -> None:
-    one, two = [kernel.submit(cell) for cell in ("%%openclaw --bg --into both\ncount to 40", "both")]
+    kernel.run("""
+go_on = False
+async def held(prompt):
+    yield "from 1 "
+    while not go_on:
+        await asyncio.sleep(0.01)
+    yield "to 40"
+""")
+    one, two = [kernel.submit(cell) for cell in ("%%openclaw --bg --model held --into both\nx", "both")]
     kernel.wait(one)
     kernel.wait(two)
+    kernel.run("go_on = True")
     kernel.run("%openclaw wait")
     shown = [kernel.screen.of(cell)[0]["data"] for cell in (one, two)]
     assert shown[0] == shown[1]
-    assert "40" in shown[0]["text/plain"]
+    assert "from 1 to 40" in shown[0]["text/plain"]
 
 
 # -- stopping --------------------------------------------------------------------------------------
 
 
-def stop(kernel: Kernel, cell: str, act: Callable[[str], None]) -> float:
-    """Stop a cell by ``act(comm id)`` while it streams; how many seconds it went on. The one behind it has its turn."""
-    on_message, moments = when_told(" 20 ", act)
+def stop(kernel: Kernel, cell: str, act: Callable[[str], None]) -> None:
+    """Stop a cell, which does not end by itself, by ``act(comm id)`` while it streams. The one behind it has its
+    turn."""
     queued, after = kernel.submit(cell), kernel.submit("print('the queue goes on')")
-    reply = kernel.wait(queued, on_message=on_message)
-    took = time.monotonic() - moments[0]
+    reply = kernel.wait(queued, on_message=when_told(" 20 ", act))
     assert reply.status == "ok"
     assert "stopped by you" in answer(reply)
     assert kernel.wait(after).text == "the queue goes on\n"
-    return took
 
 
 @pytest.mark.parametrize("prefix", ["", "%%time\n"], ids=["awaited", "blocking"])
 def test_an_interrupt_keeps_what_came(kernel: Kernel, prefix: str) -> None:
     cell = f"{prefix}%%openclaw --model slow --into kept --session stop\nprompt {prefix!r}"
-    in_time(0.5 + 0.5, lambda: stop(kernel, cell, lambda _: kernel.interrupt()))  # a margin for a busy machine
+    stop(kernel, cell, lambda _: kernel.interrupt())
     check = kernel.run("print(kept.status, kept.startswith('0 1 2'), len(closed) > 0)")
     assert check.text == "stopped True True\n"
     history = kernel.run("%openclaw sessions").text
@@ -233,17 +242,19 @@ def test_an_interrupt_keeps_what_came(kernel: Kernel, prefix: str) -> None:
 
 
 def test_a_model_that_cannot_hear_a_stop_does_not_hold_the_cell(kernel: Kernel) -> None:
-    kernel.run("""
+    kernel.run(f"""
 import threading
+openclaw_nb.notebook.SETTLE = {notebook.SETTLE}
 hears = threading.Event()
 async def deaf(prompt):
     yield "a "
-    hears.wait(50)
-    await asyncio.sleep(60)
+    print("deaf from now on", flush=True)
+    hears.wait(600)
+    await asyncio.sleep(600)
     yield "b"
 """)
-    on_message, _ = after_view(0.5, lambda _: kernel.interrupt())
-    reply = kernel.run("%%openclaw --model deaf --into heard --session deaf\nx", on_message=on_message)
+    interrupt = when_printed("deaf", kernel.interrupt)
+    reply = kernel.run("%%openclaw --model deaf --into heard --session deaf\nx", on_message=interrupt)
     assert reply.status == "ok"
     assert kernel.run("print(hears.is_set()); hears.set()").text == "False\n"
     assert "not stopped yet" in reply.text
@@ -254,12 +265,11 @@ async def deaf(prompt):
 def test_the_stop_button(kernel: Kernel) -> None:
     button = {"method": "custom", "content": {"kind": "stop"}}
     if kernel.version.startswith("6."):  # it hears a button when the cell has ended, and then nothing is to be stopped
-        on_message, _ = after_view(0.1, lambda comm: kernel.comm(comm, button))
-        assert "40" in answer(kernel.run("%%openclaw\ncount to 40", on_message=on_message))
+        press = when_told(" 20, ", lambda comm: kernel.comm(comm, button))
+        assert "40" in answer(kernel.run("%%openclaw\ncount to 40", on_message=press))
         return
 
-    cell = "%%openclaw --model slow --into kept\nbutton"
-    in_time(0.5 + 0.5, lambda: stop(kernel, cell, lambda comm: kernel.comm(comm, button)))
+    stop(kernel, "%%openclaw --model slow --into kept\nbutton", lambda comm: kernel.comm(comm, button))
     assert kernel.run("print(kept.status, 'button' in closed)").text == "stopped True\n"
 
 
@@ -267,25 +277,28 @@ def test_interrupts_at_random_leave_nothing(kernel: Kernel) -> None:
     kernel.run("%%openclaw\nwarm up")
     held = "(threading.active_count(), len(os.listdir('/proc/self/fd')))"
     kernel.run(f"import gc, os, threading; before = {held}")
-    dice, took = random.Random(7), []
+    dice = random.Random(7)
     for _ in range(50 if kernel.version.startswith("7.4") else 10):
-        on_message, moments = after_view(dice.uniform(0, 0.3), lambda _: kernel.interrupt())
-        reply = kernel.run("%%openclaw --model slow --session dice\nagain", on_message=on_message)
-        took.append(time.monotonic() - moments[0])
+        interrupt = after_view(dice.uniform(0, 0.3), lambda _: kernel.interrupt())
+        reply = kernel.run("%%openclaw --model slow --session dice\nagain", on_message=interrupt)
         assert reply.status == "ok"
-    assert sorted(took)[-3] < 1, took  # another process may have the processors now and then
-    reply = kernel.run(f"gc.collect(); print(*(now - then for now, then in zip({held}, before)))")
-    threads, descriptors = map(int, reply.text.split())
-    assert threads <= WORKERS
-    assert descriptors <= WORKERS  # each worker opens its way to the front end when it first needs it
+    # What runs had goes by itself. Each worker keeps a descriptor: its way to the front end, when it first needs it.
+    kernel.until(
+        f"gc.collect(); more = [now - then for now, then in zip({held}, before)]\n"
+        f"print(*more, 'as few as workers' if max(more) <= {WORKERS} else '')",
+        "as few as workers",
+    )
 
 
 def test_a_time_limit(kernel: Kernel) -> None:
-    reply = kernel.run("%%openclaw --model slow --timeout 2 --into late\nx")
-    assert reply.status == "error"
-    assert reply.content["ename"] == "RunTimeout"
-    assert "the time limit of 2 s was reached" in reply.content["evalue"]
-    assert kernel.run("print(late.startswith('0 1 2'))").text == "True\n"
+    for seconds in LIMITS:
+        reply = kernel.run(f"%%openclaw --model slow --timeout {seconds} --into late\nx")
+        assert reply.status == "error"
+        assert reply.content["ename"] == "RunTimeout"
+        assert f"the time limit of {seconds} s was reached" in reply.content["evalue"]
+        if (kept := kernel.run("print(late)").text).startswith("0 1 2"):
+            break
+    assert kept.startswith("0 1 2")
 
 
 # -- mistakes and failures -------------------------------------------------------------------------
@@ -325,7 +338,7 @@ def test_a_failed_run_keeps_what_came(kernel: Kernel) -> None:
 def test_a_burst_is_coalesced_and_complete(kernel: Kernel) -> None:
     kernel.run("%%openclaw\nwarm up")
     reply = kernel.run("%%openclaw --model burst --into all\nx")
-    assert len(reply.messages) <= 25 * max(1, reply.seconds)
+    assert most_in_a_second(reply.messages) <= 40  # twenty of the view, and what begins and ends a cell
     assert kernel.run("print(all == ''.join(f'word{n % 50} ' for n in range(4000)))").text == "True\n"
 
 
@@ -339,7 +352,7 @@ async def flood(prompt):
 """)
     reply = kernel.run("%%openclaw --model flood --into all\nx")
     comm = [message for message in reply.messages if message["msg_type"] == "comm_msg"]
-    assert len(comm) <= 60 * max(1, reply.seconds)
+    assert most_in_a_second(comm) <= 60
     assert kernel.run("print(all == 'x ' * 20000)").text == "True\n"
 
 
@@ -353,8 +366,7 @@ def test_hostile_comm_messages_are_ignored(kernel: Kernel) -> None:
         kernel.comm(comm, {"method": "update", "state": {"text": "owned", "_esm": "owned"}})
         kernel.comm("no such comm", {"method": "custom", "content": {"kind": "stop"}})
 
-    on_message, _ = when_told(" 20, ", attack)
-    reply = kernel.run("%%openclaw --into fine\ncount to 60", on_message=on_message)
+    reply = kernel.run("%%openclaw --into fine\ncount to 60", on_message=when_told(" 20, ", attack))
     assert reply.status == "ok"
     assert "60" in answer(reply)
     assert "owned" not in str(reply.displays())
@@ -412,7 +424,7 @@ def test_completion(kernel: Kernel) -> None:
     def complete(code: str) -> list[str]:
         kernel.client.complete(code, len(code))
         while True:
-            message = kernel.client.get_shell_msg(timeout=60)
+            message = kernel.client.get_shell_msg(timeout=300)  # at first much is read
             if message["msg_type"] == "complete_reply":
                 return list(message["content"]["matches"])
 
@@ -443,12 +455,16 @@ def test_waiting_can_be_interrupted_and_settles_each_run_once(kernel: Kernel) ->
     kernel.run("%%openclaw --bg --model slow --session long --into long\nx")
     kernel.run("%%openclaw --bg --session short --into short\ncount to 5")
     kernel.run("import time\nwhile short.status != 'done': time.sleep(0.02)")
-
-    def interrupt(message: Message) -> None:
-        if message["msg_type"] == "execute_input":
-            threading.Timer(1.0, kernel.interrupt).start()
-
-    waited = kernel.run("%openclaw wait", on_message=interrupt)
+    kernel.run("""
+until_done_async = openclaw_nb.notebook.until_done_async
+def told(run, limit):
+    if run is long:
+        print("it waits", flush=True)
+    return until_done_async(run, limit)
+openclaw_nb.notebook.until_done_async = told
+""")
+    waited = kernel.run("%openclaw wait", on_message=when_printed("it waits", kernel.interrupt))
+    kernel.run("openclaw_nb.notebook.until_done_async = until_done_async")
     assert waited.status == "ok"
     assert "settled  1 run\nat work  1 run" in waited.text
     assert kernel.run("print(long.done()); long.cancel()").text == "False\n"

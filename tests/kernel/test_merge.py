@@ -17,7 +17,7 @@ import asyncio
 %load_ext openclaw_nb
 
 async def slow(prompt):
-    for number in range(1000):
+    for number in range(100_000):  # so many that it never ends by itself
         yield f"{number} "
         await asyncio.sleep(0.01)
 """

@@ -27,9 +27,9 @@ def executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> nbformat.Notebo
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")]))
     monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "1")
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in CELLS])
-    NotebookClient(
-        notebook, timeout=60, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
-    ).execute()
+    folder = {"metadata": {"path": str(tmp_path)}}
+    # By itself it leaves out what a cell shows more than four seconds after its reply.
+    NotebookClient(notebook, timeout=60, iopub_timeout=60, kernel_name="python3", resources=folder).execute()
     return notebook
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .conftest import INSTALLED
+from .conftest import INSTALLED, most_in_a_second
 
 if TYPE_CHECKING:
     from .conftest import Kernel
@@ -53,8 +52,7 @@ def test_10000_deltas_a_second(kernel: Kernel, figure: Callable[[str, str], None
             told = max(told, data["state"]["text"], key=len)
     assert told == whole
 
-    times = [sent(message) for message in comms]
-    most = max(sum(start <= at < start + 1 for at in times) for start in times)
+    most = most_in_a_second(comms)
     assert most <= 60
     words = f"{RATE * SECONDS:,} deltas in {took:.1f} s into a cell: {len(comms)} comm messages"
     figure("reliability 10", f"{words}, {most} at most in a second; text equal")
@@ -62,8 +60,3 @@ def test_10000_deltas_a_second(kernel: Kernel, figure: Callable[[str, str], None
 
 def digest(text: str) -> str:
     return f"{hashlib.sha256(text.encode()).hexdigest()}\n"
-
-
-def sent(message: dict[str, Any]) -> float:
-    date: datetime = message["header"]["date"]
-    return date.timestamp()

@@ -11,7 +11,7 @@ import pytest
 from openclaw_nb.sessions.memory import cut_in
 from openclaw_nb.snapshots import SnapshotStore
 
-from .conftest import INSTALLED, Kernel, Message, Reply, environment, when_told
+from .conftest import INSTALLED, PATIENT, Kernel, Message, Reply, environment, when_told
 from .test_commands_sessions import refused, say
 
 pytestmark = pytest.mark.kernel
@@ -24,6 +24,7 @@ COUNTED = " ".join(map(str, range(NUMBERS))) + " "
 BEGIN = f"""
 import asyncio
 %load_ext openclaw_nb
+{PATIENT}
 
 last = None
 
@@ -107,7 +108,7 @@ def test_the_run_of_a_killed_kernel_goes_on(next_one: Kernel) -> None:
 
 def test_a_restored_run_is_stopped_like_a_cell(next_one: Kernel) -> None:
     kernel = next_one
-    stop, _ = when_told(" 150 ", lambda _: kernel.interrupt())
+    stop = when_told(" 150 ", lambda _: kernel.interrupt())
     restoring = kernel.submit("%openclaw restore --session stopped")
     after = kernel.submit("print('the queue goes on')")
     reply = kernel.wait(restoring, on_message=stop)

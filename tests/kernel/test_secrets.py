@@ -92,7 +92,11 @@ CELLS = [
     ("%xmode Verbose", "Verbose"),
     ("magic(f'connect {url} --token-env WRONG_TOKEN')", "does not let us in"),
     ("magic(f'connect {os.environ[\"WITH_SECRET\"]}')", "pass the token apart"),
-    ("client = openclaw_nb.OpenClawClient(token=pathlib.Path(os.environ['TOKEN_FILE']).read_text().strip())", ""),
+    (
+        "client = openclaw_nb.OpenClawClient(\n"
+        "    token=pathlib.Path(os.environ['TOKEN_FILE']).read_text().strip(), max_reconnect_attempts=20\n)",
+        "",
+    ),
     ("await client.connect(url)\nrun = client.send('what is 6*7?')\nawait run", "42"),
     ("await client.connect(5)", "an address is text"),
     ("await asyncio.wait_for(openclaw_nb.OpenClawClient().connect(os.environ['SILENT']), 0.3)", "TimeoutError"),

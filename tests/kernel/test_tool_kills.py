@@ -25,7 +25,7 @@ def pay(name: str) -> str:
     with Path("book").open("a") as book:
         book.write(name + "\\n")
     if name == HANG_AT:
-        time.sleep(60)
+        time.sleep(600)
     return f"paid {name}"
 
 cashier = OpenClawAgent("cashier", model="offline:0", tools=[pay])

@@ -185,7 +185,7 @@ def test_nothing_is_collected_on_the_loop() -> None:
 def test_a_scrape_does_not_hold_up_the_loop(figure: Callable[[str, str], None]) -> None:
     """A loop that ticks each 2 ms beside scrapes without a pause; what is late is late by slices of the interpreter.
 
-    No scrape ends before the loop has ticked beside it.
+    No scrape ends before the loop has ticked beside it, and between any two things that it looks at.
     """
     metrics = Metrics()
     ticked = threading.Event()
@@ -198,7 +198,8 @@ def test_a_scrape_does_not_hold_up_the_loop(figure: Callable[[str, str], None]) 
     async def main() -> tuple[list[float], list[int]]:
         loop, late = asyncio.get_running_loop(), []
         with exported(metrics) as exporter:
-            metrics.read("openclaw_connections", look)
+            for name in ("openclaw_connections", "openclaw_queue"):
+                metrics.read(name, look)
             scraping = asyncio.to_thread(lambda: [asked(exporter)[0] for _ in range(20)])
             task = asyncio.ensure_future(scraping)
             while not task.done():
@@ -210,9 +211,12 @@ def test_a_scrape_does_not_hold_up_the_loop(figure: Callable[[str, str], None]) 
 
     late, told = asyncio.run(main())
     worst, usual = (late[int(part * len(late))] * 1000 for part in (0.99, 0.5))
-    figure("metrics, the loop beside scrapes without a pause", f"late by P99 {worst:.1f} ms in {len(late)} ticks")
+    figure(
+        "metrics, the loop beside scrapes without a pause",
+        f"late by {usual:.1f} ms, P99 {worst:.1f} ms, in {len(late)} ticks",
+    )
     assert told == [200] * 20
-    assert usual < 100
+    assert len(late) >= 2 * len(told)
 
 
 def test_each_worker_has_its_port() -> None:

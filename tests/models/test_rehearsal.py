@@ -22,7 +22,7 @@ pytestmark = [
 ]
 
 SCRIPT = Path(__file__).with_name("first_use.py")
-IN_GOOD_TIME = 180.0
+IN_GOOD_TIME = 600.0
 
 
 @pytest.mark.parametrize("name", VENDORS)

@@ -108,7 +108,7 @@ def test_candidates_of_a_cell_take_slots_of_the_notebooks_pool(size: int, most: 
     model = Candidates(most)
     agent = deep(model)
     Runtime.shared().pool.max_threads = size
-    assert agent.analyze("go").result(20) == "words"
+    assert agent.analyze("go").result(60) == "words"
     assert (model.asked, model.most) == (3, most)
     assert Runtime.shared().pool.at_work == 0
 
@@ -116,9 +116,9 @@ def test_candidates_of_a_cell_take_slots_of_the_notebooks_pool(size: int, most: 
 @pytest.mark.parametrize("size", [1, 2])
 def test_of_an_agent_of_a_pool_they_take_its_own_slot_first(size: int) -> None:
     model = Candidates(size)
-    with ThreadPool(max_threads=size, timeout=20) as pool:
+    with ThreadPool(max_threads=size, timeout=60) as pool:
         agents = [deep(model, name) for name in ("a", "b")]
-        result = pool.execute(agents, "go").result(20)
+        result = pool.execute(agents, "go").result(60)
         assert result.words == "done"
         assert (pool.at_work, pool.waiting) == (0, 0)
     assert model.asked == 6
@@ -131,6 +131,6 @@ def test_a_tool_that_asks_at_level_4_waits_for_no_slot_that_its_own_agent_has() 
     pool = Runtime.shared().pool
     pool.max_threads = 1
     asks = with_tool("asks", lambda: str(helper.analyze("go", session="other").result()))
-    assert pool.execute([asks], "go", timeout=20).result(20).results["asks"] == "words"
+    assert pool.execute([asks], "go", timeout=60).result(60).results["asks"] == "words"
     assert model.most == 1
     assert pool.at_work == 0

@@ -30,7 +30,7 @@ shared: dict[str, int] = {}
 
 @pytest.fixture
 def pool() -> Iterator[ThreadPool]:
-    with ThreadPool(max_threads=4, max_per_task=4, timeout=20) as made:
+    with ThreadPool(max_threads=4, max_per_task=4, timeout=60) as made:
         yield made
 
 
@@ -45,7 +45,7 @@ def test_each_has_context_variables_of_its_own_and_those_of_whoever_asked(pool: 
     def changes() -> str:
         before = mood.get()
         mood.set(f"{before} {threading.get_ident()}")
-        barrier.wait(20)
+        barrier.wait(60)
         return f"{before}, then {mood.get()}"
 
     async def changes_later() -> str:
@@ -53,7 +53,7 @@ def test_each_has_context_variables_of_its_own_and_those_of_whoever_asked(pool: 
 
     agents = [with_tool("a", changes), with_tool("b", changes), with_tool("c", changes_later)]
     mood.set("glad")
-    result = pool.execute(agents, "go").result(20)
+    result = pool.execute(agents, "go").result(60)
     assert {str(one).split(",")[0] for one in result.results.values()} == {"glad"}
     assert len({str(one) for one in result.results.values()}) == 3
     assert mood.get() == "glad"
@@ -66,13 +66,13 @@ def test_one_at_two_tasks_on_one_thread_has_two_contexts() -> None:
         mood.set("changed")
         return before
 
-    with ThreadPool(max_threads=1, timeout=20) as pool:
+    with ThreadPool(max_threads=1, timeout=60) as pool:
         agent = with_tool("a", changes)
-        assert [str(pool.execute([agent], "go").result(20).results["a"]) for _ in range(2)] == ["calm", "calm"]
+        assert [str(pool.execute([agent], "go").result(60).results["a"]) for _ in range(2)] == ["calm", "calm"]
 
 
 def test_each_works_in_a_branch_and_the_session_stays_as_it_was(pool: ThreadPool) -> None:
-    saying("x").analyze("before", session="s").result(20)
+    saying("x").analyze("before", session="s").result(60)
     meddler = saying("meddler")
 
     async def meddles(prompt: str) -> Any:
@@ -85,7 +85,7 @@ def test_each_works_in_a_branch_and_the_session_stays_as_it_was(pool: ThreadPool
     run = pool.execute([saying("good", held), saying("bad", meddles)], "go", session="s")
     soon(lambda: held.asked and "meddled" in said("s"))
     held.let_go()
-    result = run.result(20)
+    result = run.result(60)
     assert said("s/good") == ["before", "did before", "go", "let go", "meddled", "did meddled"]
     assert said("s/bad") == ["before", "did before", "go", "meddled"]
     assert result.results["good"] == "let go"
@@ -99,7 +99,7 @@ def test_what_is_global_is_shared_as_it_is_in_a_notebook(pool: ThreadPool) -> No
         shared[threading.current_thread().name] = 1
         return str(len(shared))
 
-    pool.execute([with_tool(name, counts) for name in "abc"], "go").result(20)
+    pool.execute([with_tool(name, counts) for name in "abc"], "go").result(60)
     assert len(shared) == 3
 
 
@@ -127,13 +127,13 @@ def test_one_that_breaks_things_breaks_its_own_answer(pool: ThreadPool) -> None:
         saying("broken", broken),
         with_tool("rude", rude),
     ]
-    result = pool.execute([*agents, saying("good")], "go", per_task=9).result(20)
+    result = pool.execute([*agents, saying("good")], "go", per_task=9).result(60)
     assert "SystemExit: 3" in str(result.results["exits"])
     assert "RecursionError" in str(result.results["recurses"])
     assert isinstance(result.results["broken"], RunError)
     assert "Rude" in str(result.results["rude"])
     assert result.results["good"] == "did go"
-    again = pool.execute(agents[:2], "go").result(20)
+    again = pool.execute(agents[:2], "go").result(60)
     assert again.words == "done"
 
 
@@ -182,8 +182,8 @@ def interrupts() -> str:
     raise KeyboardInterrupt
 
 before = signal.getsignal(signal.SIGINT)
-with ThreadPool(timeout=20) as pool:
-    result = pool.execute([with_tool("a", handles), with_tool("b", interrupts)], "go").result(20)
+with ThreadPool(timeout=60) as pool:
+    result = pool.execute([with_tool("a", handles), with_tool("b", interrupts)], "go").result(60)
 kept = signal.getsignal(signal.SIGINT) is before
 Runtime.shared().close()
 soon(lambda: threading.active_count() == 1)
@@ -211,7 +211,7 @@ def test_what_one_is_left_with_when_it_is_given_up_changes_nothing_later(pool: T
         begun.set()
         go.wait(60)
         try:
-            late.append(pool.execute([saying("more")], "late", session="late").result(20).words)
+            late.append(pool.execute([saying("more")], "late", session="late").result(60).words)
         except BaseException as error:
             late.append(error)
         return "too late"
@@ -228,7 +228,7 @@ def test_what_one_is_left_with_when_it_is_given_up_changes_nothing_later(pool: T
 
 
 def test_agents_of_two_pools_share_nothing_but_the_runtime() -> None:
-    with ThreadPool(timeout=20) as one, ThreadPool(timeout=20) as two:
+    with ThreadPool(timeout=60) as one, ThreadPool(timeout=60) as two:
         agent: OpenClawAgent = with_tool("a", lambda: builtins.str(threading.get_ident()))
-        idents = {str(pool.execute([agent], "go").result(20).results["a"]) for pool in (one, two)}
+        idents = {str(pool.execute([agent], "go").result(60).results["a"]) for pool in (one, two)}
         assert len(idents) == 2, "it is bound to one thread of each pool"

@@ -20,7 +20,7 @@ from tests.pool.teams import Held, ident, saying, soon, too_late, with_tool
 
 @pytest.fixture
 def pool() -> Iterator[ThreadPool]:
-    with ThreadPool(max_threads=2, timeout=20) as made:
+    with ThreadPool(max_threads=2, timeout=60) as made:
         yield made
         assert (made.at_work, made.waiting) == (0, 0)
 
@@ -44,7 +44,7 @@ def test_what_is_said_of_it_before_while_and_after(pool: ThreadPool, held: Held)
     assert (first.status, first.line, first.level) == (Status.WAITING, "", 1)
     assert set(places) == {lane.run_id for lane in run.lanes[:2]}
     held.let_go()
-    run.result(20)
+    run.result(60)
     assert isinstance(last.outcome, Result)
     assert (last.status, last.words, last.text, last.line) == (Status.DONE, "done", "let go", "")
     assert last.seconds > 0
@@ -58,17 +58,17 @@ def test_one_that_has_begun_is_not_left_out(pool: ThreadPool, held: Held) -> Non
     run.lanes[0].leave_out("too late")
     assert not run.lanes[0].done()
     held.let_go()
-    assert run.result(20).words == "done"
+    assert run.result(60).words == "done"
 
 
 def test_it_says_which_tool_it_runs(pool: ThreadPool, held: Held) -> None:
     go, heard = threading.Event(), list[str]()
-    run = pool.execute([saying("first", held), with_tool("a", lambda: go.wait(20))], "go", mode="pipeline")
+    run = pool.execute([saying("first", held), with_tool("a", lambda: go.wait(60))], "go", mode="pipeline")
     run.subscribe(lambda lane, event: heard.append(lane.words) if lane and event is None else None)
     held.let_go()
     soon(lambda: run.lanes[1].words == "runs tool")
     go.set()
-    run.result(20)
+    run.result(60)
     assert "runs tool" in heard
     assert heard[-1] == "done"
 
@@ -83,7 +83,7 @@ def test_a_tool_runs_with_the_session_and_in_the_context_of_its_lane(pool: Threa
         seen.append((sorted(within.get()), part_of.get()))
 
     run = pool.execute([with_tool("a", tool)], "go", session="s")
-    run.result(20)
+    run.result(60)
     assert seen == [(["s/a"], (run.lanes[0].run_id, "a"))]
     assert run.lanes[0].session == "s/a"
 
@@ -95,7 +95,7 @@ def test_callbacks_hear_of_everything_on_the_agents_thread(pool: ThreadPool, bou
     idents: set[int] = set()
     for kind in heard:
         agent.on(kind, lambda told, kind=kind: (heard[kind].append(told), idents.add(threading.get_ident())))  # type: ignore[misc]
-    [result] = pool.execute([agent], "go").result(20).results.values()
+    [result] = pool.execute([agent], "go").result(60).results.values()
     soon(lambda: heard["end"])
     assert "".join(heard["token"]) == str(result)
     assert {type(one) for one in heard["step"]} == {Step}
@@ -119,9 +119,9 @@ def test_a_callback_that_fails_is_noted_and_one_that_is_slow_costs_no_thread(
     agent.on("end", fail)
     agent.on("end", late)
     with caplog.at_level(logging.ERROR, "openclaw_nb"):
-        first = pool.execute([agent], "go").result(20)
+        first = pool.execute([agent], "go").result(60)
         soon(lambda: slow)
-        again = pool.execute([agent], "go").result(20)
+        again = pool.execute([agent], "go").result(60)
         soon(lambda: len(slow) == 2)
     assert first.text == again.text, "it is on the same thread"
     assert {str(one) for one in slow} == {str(first.results["a"])}
@@ -133,12 +133,12 @@ def test_one_that_is_slow_to_hear_of_its_own_end_is_no_hung_thread(pool: ThreadP
     """Stopped while it streams, with a callback at work: nothing hangs, and the thread stays."""
     held, begun, go = Held(), threading.Event(), threading.Event()
     agent = saying("a", held)
-    agent.on("end", lambda _: (begun.set(), go.wait(20)))  # type: ignore[arg-type, return-value]
+    agent.on("end", lambda _: (begun.set(), go.wait(60)))  # type: ignore[arg-type, return-value]
     run = pool.execute([agent], "go")
     soon(lambda: held.asked)
     run.cancel()
-    assert begun.wait(20)
-    assert run.result(20).status is Status.STOPPED
+    assert begun.wait(60)
+    assert run.result(60).status is Status.STOPPED
     go.set()
 
 
@@ -160,12 +160,12 @@ def test_whatever_a_tool_raises_its_neighbours_go_on(pool: ThreadPool, error: Ba
         raise error
 
     agents = [with_tool("a", later if on_loop else tool), saying("b", fails), with_tool("c", ident)]
-    result = pool.execute(agents, "go").result(20)
+    result = pool.execute(agents, "go").result(60)
     assert str(result.results["a"]).startswith(f"tool failed: {type(error).__name__}")
     assert isinstance(result.results["b"], ModelError)
     assert str(result.results["c"]).isdigit()
     assert result.words == "2 of 3 done, 1 failed"
-    assert pool.execute(agents[2:], "go").result(20).words == "done"
+    assert pool.execute(agents[2:], "go").result(60).words == "done"
 
 
 def test_what_cannot_be_sent_gives_its_slot_back(pool: ThreadPool, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,7 +175,7 @@ def test_what_cannot_be_sent_gives_its_slot_back(pool: ThreadPool, monkeypatch: 
         raise ZeroDivisionError("oh")
 
     monkeypatch.setattr(agent.front, "send", broken)
-    result = pool.execute([agent] * 3, "go").result(20)
+    result = pool.execute([agent] * 3, "go").result(60)
     assert str(result.results["a"]) == "a could not be started: ZeroDivisionError: oh"
     assert result.words == "0 of 3 done, 3 failed"
 
@@ -200,19 +200,19 @@ def test_a_coroutine_tool_is_cancelled_when_its_run_is_stopped(pool: ThreadPool)
     async def tool() -> None:
         try:
             seen.append("begun")
-            await asyncio.sleep(20)
+            await asyncio.sleep(600)
         except asyncio.CancelledError:
             seen.append("cancelled")
             raise
 
     agent, other = with_tool("a", tool), with_tool("b", ident)
-    with ThreadPool(max_threads=1, timeout=20) as one:
-        before = one.execute([other], "go").result(20).text
+    with ThreadPool(max_threads=1, timeout=60) as one:
+        before = one.execute([other], "go").result(60).text
         outcome = too_late(one, agent, lambda: seen).lanes[0].outcome
         assert isinstance(outcome, TaskTimeout)
-        assert outcome.stack.endswith("await asyncio.sleep(20)")
+        assert outcome.stack.endswith("await asyncio.sleep(600)")
         soon(lambda: seen == ["begun", "cancelled"])
-        assert one.execute([other], "go").result(20).text == before, "its thread stays"
+        assert one.execute([other], "go").result(60).text == before, "its thread stays"
 
 
 # -- whoever is quicker ----------------------------------------------------------------------------
@@ -220,7 +220,7 @@ def test_a_coroutine_tool_is_cancelled_when_its_run_is_stopped(pool: ThreadPool)
 
 def test_stopped_as_it_begins_it_ends_once_and_gives_its_slot_back() -> None:
     agent = saying("a")
-    with ThreadPool(max_threads=2, timeout=20) as pool:
+    with ThreadPool(max_threads=2, timeout=60) as pool:
         for n in range(150):
             run = pool.execute([agent] * 3, "go", session=f"s{n % 7}")
             ends: list[str] = []
@@ -230,8 +230,8 @@ def test_stopped_as_it_begins_it_ends_once_and_gives_its_slot_back() -> None:
                 time.sleep(n % 4 / 4_000)
                 thread.start()
             for thread in threads:
-                thread.join(20)
-            result = run.result(20)
+                thread.join(60)
+            result = run.result(60)
             assert len(result.results) == 3
             assert not [one for one in result.results.values() if not isinstance(one, Result | RunError)]
         soon(lambda: (pool.at_work, pool.waiting, len(places)) == (0, 0, 0))

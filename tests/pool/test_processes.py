@@ -265,6 +265,7 @@ def test_a_tool_that_closes_its_streams_is_answered(process: Process, capsys: py
         os.write(os.open(os.devnull, os.O_RDWR), b"\0" * 100)
         return "opened"
 
+    assert works(process)  # from here on nothing has to be started
     before = time.process_time()
     assert call(process, closes) == ToolResult("closed")
     assert time.process_time() - before < 0.4, "that wait costs nothing"

@@ -46,8 +46,14 @@ ROOT = Path(__file__).parents[2]
     ],
 )
 def test_a_child_that_dies_is_one_sentence(
-    process: Process, how: Callable[[], None], words: str, capfd: pytest.CaptureFixture[str]
+    process: Process,
+    how: Callable[[], None],
+    words: str,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(processes, "_GRACE", LIMIT)  # its streams are closed a while before it has ended
+
     def dies() -> None:
         print("last words")
         how()
@@ -145,6 +151,7 @@ def test_whatever_hangs_is_killed(
     process: Process, tmp_path: Path, figure: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(processes, "_ASKED", LIMIT)  # each has said it when it has had the processor
+    monkeypatch.setattr(processes, "_GRACE", 2 * LIMIT)  # far more than any machine takes to kill
     begun, after = tmp_path / "begun", tmp_path / "after"
 
     def ignores_all() -> None:
@@ -185,7 +192,7 @@ def test_whatever_hangs_is_killed(
     killed = {hang.__name__: kill_in(process, hang, begun) for hang in hangs}
     took = [seconds for seconds, _ in killed.values()]
     figure("issue 6 processes", f"killed within {max(took) * 1e3:.1f} ms, {len(took)} of {len(took)}")
-    assert min(took) < 1, "no grace is given, where others leave it the processor"
+    assert min(took) < LIMIT, "no grace is given"
     stacks = {name: stack for name, (_, stack) in killed.items()}
     assert all(f", in {name}\n" in stack for name, stack in stacks.items())
     assert stacks["ignores_all"].endswith(", in ignores_all\n    time.sleep(600)")

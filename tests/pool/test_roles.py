@@ -75,11 +75,11 @@ def test_an_agent_of_ones_own_comes_before_a_role_of_its_name() -> None:
 
 def test_its_tools_and_its_model_are_those_of_the_role() -> None:
     role("singer", "You sing.", tools=[sing], model=Caller("sing"))
-    with ThreadPool(timeout=20) as pool:
-        result = pool.execute(["singer", "singer"], "go").result(20)
+    with ThreadPool(timeout=60) as pool:
+        result = pool.execute(["singer", "singer"], "go").result(60)
         assert [str(one) for one in result.results.values()] == ["la ", "la "]
         role("singer", model=echo)
-        assert pool.execute(["singer"], "go").result(20).results["singer"] == "did go"
+        assert pool.execute(["singer"], "go").result(60).results["singer"] == "did go"
 
 
 def test_agents_of_roles_are_not_kept_by_their_names() -> None:
@@ -98,7 +98,7 @@ def test_at_a_gateway_elsewhere_a_role_is_told_with_the_task_and_other_names_are
             await client.connect(gateway.url)
             coder = agent_called("coder", client)
             assert (coder.name, coder.id) == ("coder", "main")
-            with ThreadPool(timeout=20) as pool:
+            with ThreadPool(timeout=60) as pool:
                 result = await pool.execute(["coder"], "go", client=client, level=1)
             assert str(result.results["coder"]) == f"did {with_part(role('coder').instructions, 'go')}"
             assert (agent_called("theirs", client).id) == "theirs"

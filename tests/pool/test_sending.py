@@ -19,7 +19,7 @@ from tests.pool.teams import saying, with_tool
 
 @pytest.fixture
 def pool() -> Iterator[ThreadPool]:
-    with ThreadPool(timeout=20) as made:
+    with ThreadPool(timeout=60) as made:
         yield made
 
 
@@ -73,7 +73,7 @@ def test_where_sessions_are_kept_here() -> None:
 
 def test_an_agent_with_a_model_of_its_own_keeps_it(pool: ThreadPool) -> None:
     other = RoleAgent("plain")
-    result = pool.execute([saying("own"), other], "count to 3", model="offline:0", level=1).result(20)
+    result = pool.execute([saying("own"), other], "count to 3", model="offline:0", level=1).result(60)
     assert [one.model for one in result.results.values()] == ["echo", "offline:0"]  # type: ignore[union-attr]
 
 
@@ -82,7 +82,7 @@ def test_one_that_is_not_bound_has_a_thread_for_each_call(pool: ThreadPool) -> N
         return threading.current_thread().name
 
     free, bound = with_tool("free", name, thread_bound=False), with_tool("bound", name)
-    result = pool.execute([free, bound], "go").result(20)
+    result = pool.execute([free, bound], "go").result(60)
     assert str(result.results["free"]) == "openclaw tool tool"
     assert str(result.results["bound"]).startswith("openclaw agent ")
     assert Runtime.shared()._engine.places == {}, "nothing is left of a run that has ended"
@@ -95,7 +95,7 @@ def test_its_tools_run_in_a_process_where_that_is_asked_for(pool: ThreadPool) ->
         return os.getpid()
 
     for agent in (with_tool("a", pid), with_tool("free", pid, thread_bound=False)):
-        here = pool.execute([agent], "go").result(20)
+        here = pool.execute([agent], "go").result(60)
         there = pool.execute([agent], "go", isolation="process", timeout=60).result(60)
         assert str(here.results[agent.name]) == str(os.getpid())
         assert str(there.results[agent.name]) != str(os.getpid())

@@ -25,7 +25,7 @@ from tests.spine import asynchronous
 
 @pytest.fixture
 def pool() -> Iterator[ThreadPool]:
-    with ThreadPool(max_threads=4, max_per_task=3, timeout=20) as made:
+    with ThreadPool(max_threads=4, max_per_task=3, timeout=60) as made:
         yield made
 
 
@@ -45,7 +45,7 @@ def idents(result: Any) -> dict[str, int]:
 
 def test_agents_by_name_by_role_and_as_objects(pool: ThreadPool) -> None:
     mine = saying("mine")
-    result = pool.execute(["mine", mine, "coder", "coder"], "add 2 and 3").result(20)
+    result = pool.execute(["mine", mine, "coder", "coder"], "add 2 and 3").result(60)
     assert list(result.results) == ["mine", "mine-2", "coder", "coder-2"]
     assert result.results["mine-2"] == "did add 2 and 3"
     assert result.status is Status.DONE
@@ -61,7 +61,7 @@ def test_in_a_pipeline_each_is_told_what_those_before_it_made(pool: ThreadPool, 
     run = pool.execute([saying(name, repeat) for name in "abc"], "go", mode="pipeline")
     assert [lane.words for lane in run.lanes[1:]] == ["waits for a", "waits for b"]
     held.let_go()
-    first, second, third = run.result(20).results.values()
+    first, second, third = run.result(60).results.values()
     assert str(first) == "<go>"
     assert "<go>" in str(second)
     assert "go" in str(second)
@@ -80,7 +80,7 @@ def test_those_above_the_limit_of_their_task_wait_and_say_so(pool: ThreadPool, h
         assert [lane.line for lane in run.lanes[2:]] == ["in line, next", "in line, 2 to go", "in line, 3 to go"]
     assert run.words == "0 of 5 ended"
     held.let_go()
-    assert run.result(20).words == "done"
+    assert run.result(60).words == "done"
     assert (pool.at_work, pool.waiting, pool.runs) == (0, 0, ())
 
 
@@ -91,7 +91,7 @@ def test_a_full_pool_serves_the_higher_priority_first(held: Held) -> None:
         assert [run.lanes[0].words for run in runs[1:]] == ["waits for a free thread"] * 2
         held.let_go()
         for run in runs:
-            run.result(20)
+            run.result(60)
     assert held.asked == ["0", "2", "1"]
 
 
@@ -105,7 +105,7 @@ def test_it_is_resized_while_it_works(pool: ThreadPool, held: Held) -> None:
     pool.max_threads = 2
     assert pool.at_work == 6
     held.let_go()
-    assert run.result(20).words == "done"
+    assert run.result(60).words == "done"
     forget()
     assert (6, 6) in heard
     assert heard[-1] == (2, 0)
@@ -122,7 +122,7 @@ def test_one_is_cancelled_or_all_are(pool: ThreadPool, held: Held) -> None:
     with pytest.raises(KeyError):
         run.cancel("a9")
     pool.cancel("enough")
-    result = run.result(20)
+    result = run.result(60)
     assert result.status is Status.STOPPED
     assert result.words == "0 of 5 done, 5 stopped"
     assert [str(lane.outcome) for lane in run.lanes[3:]] == ["", "a4 was not started: stopped by you"]
@@ -134,7 +134,7 @@ def test_the_rest_of_a_pipeline_is_left_out_where_one_fails(pool: ThreadPool) ->
         raise ValueError("no")
         yield
 
-    result = pool.execute([saying("a"), saying("b", fail), *map(saying, "cdef")], "go", mode="pipeline").result(20)
+    result = pool.execute([saying("a"), saying("b", fail), *map(saying, "cdef")], "go", mode="pipeline").result(60)
     assert result.words == "1 of 6 done, 4 stopped, 1 failed"
     assert str(result.results["f"]) == "f was not started: b failed"
 
@@ -145,7 +145,7 @@ def test_a_pipeline_of_a_thousand_ends_at_once_where_its_first_fails(pool: Threa
         yield
 
     failing = saying("b", fail)
-    result = pool.execute([failing] * 1_000, "go", mode="pipeline").result(20)
+    result = pool.execute([failing] * 1_000, "go", mode="pipeline").result(60)
     assert result.words == "0 of 1000 done, 999 stopped, 1 failed"
 
 
@@ -154,18 +154,18 @@ def test_a_pipeline_of_a_thousand_ends_at_once_where_its_first_fails(pool: Threa
 
 def test_an_agent_stays_on_its_thread_for_life_and_runs_nowhere_else(pool: ThreadPool) -> None:
     agents = [with_tool(name, ident) for name in "abc"]
-    first = idents(pool.execute(agents, "go").result(20))
+    first = idents(pool.execute(agents, "go").result(60))
     assert len(set(first.values())) == 3
     assert not {threading.get_ident(), threading.main_thread().ident} & set(first.values())
     for n in range(3):
-        assert idents(pool.execute(agents[::-1], "go", session=f"s{n}").result(20)) == first
-    one = idents(pool.execute(agents[0], "go").result(20))
+        assert idents(pool.execute(agents[::-1], "go", session=f"s{n}").result(60)) == first
+    one = idents(pool.execute(agents[0], "go").result(60))
     assert one == {"a": first["a"]}
 
 
 def test_agents_that_work_one_after_another_are_bound_to_threads_of_their_own(pool: ThreadPool) -> None:
     agents = [with_tool(name, ident) for name in "abcd"]
-    assert len({idents(pool.execute(agent, "go").result(20))[agent.name] for agent in agents}) == 4
+    assert len({idents(pool.execute(agent, "go").result(60))[agent.name] for agent in agents}) == 4
 
 
 def test_one_agent_at_two_tasks_at_once(pool: ThreadPool, held: Held) -> None:
@@ -177,17 +177,17 @@ def test_one_agent_at_two_tasks_at_once(pool: ThreadPool, held: Held) -> None:
     ] or len({lane.session for run in runs for lane in run.lanes}) == 4  # fmt: skip
     held.let_go()
     for run in runs:
-        assert run.result(20).words == "done"
+        assert run.result(60).words == "done"
 
 
 def test_closed_at_work_it_leaves_no_thread(held: Held) -> None:
     go = threading.Event()
     pool = ThreadPool()
-    run = pool.execute([saying("a", held), with_tool("b", lambda: go.wait(20)), *["coder"] * 5], "go")
+    run = pool.execute([saying("a", held), with_tool("b", lambda: go.wait(60)), *["coder"] * 5], "go")
     soon(lambda: threads() and held.asked)
     pool.close()
     go.set()
-    assert run.result(20).status is not Status.STREAMING
+    assert run.result(60).status is not Status.STREAMING
     soon(lambda: not threads())
     with pytest.raises(ConfigError, match="this pool is closed"):
         pool.execute(["coder"], "go")
@@ -197,7 +197,7 @@ def test_dropped_without_a_word_its_threads_end() -> None:
     def use() -> weakref.ref[ThreadPool]:
         pool = ThreadPool()
         run = pool.execute([with_tool("a", ident)], "go")
-        assert run.result(20).words == "done"
+        assert run.result(60).words == "done"
         return weakref.ref(pool)
 
     gone = use()
@@ -208,7 +208,7 @@ def test_dropped_without_a_word_its_threads_end() -> None:
 def test_one_that_nobody_holds_works_to_the_end() -> None:
     run = ThreadPool(max_per_task=1).execute([with_tool(name, ident) for name in "abc"], "go")
     gc.collect()
-    assert run.result(20).words == "done"
+    assert run.result(60).words == "done"
     del run
     soon(lambda: gc.collect() >= 0 and not threads())
 
@@ -230,7 +230,7 @@ def test_on_the_loop_of_the_runtime_it_is_awaited_and_blocking_is_refused(pool: 
         return str(refused.value), (await run).results["b"].text  # type: ignore[union-attr]
 
     agent = saying("b")
-    refused, text = Runtime.shared().call(work()).result(20)
+    refused, text = Runtime.shared().call(work()).result(60)
     assert refused == "this would block the thread that feeds the agents; await it"
     assert text == "did go"
     del agent
@@ -241,7 +241,7 @@ def test_a_result_may_be_waited_for_with_a_limit(pool: ThreadPool, held: Held) -
     with pytest.raises(TimeoutError, match=r"did not end within 0.01 s; they go on"):
         run.result(0.01)
     held.let_go()
-    assert run.result(20).words == "done"
+    assert run.result(60).words == "done"
 
 
 # -- settings --------------------------------------------------------------------------------------
@@ -265,7 +265,7 @@ def test_typed_answers_and_pictures_reach_every_agent(pool: ThreadPool) -> None:
             yield TextDelta('{"total": 5}')
 
     agents = [saying(name, Typed()) for name in "ab"]
-    result = pool.execute(agents, "add", output_type=Sum, images=[PIL.Image.new("RGB", (8, 8))]).result(20)
+    result = pool.execute(agents, "add", output_type=Sum, images=[PIL.Image.new("RGB", (8, 8))]).result(60)
     assert [one.value for one in result.results.values()] == [Sum(5), Sum(5)]  # type: ignore[union-attr]
     assert set(seen) == {1}
 
@@ -273,8 +273,8 @@ def test_typed_answers_and_pictures_reach_every_agent(pool: ThreadPool) -> None:
 def test_the_level_and_the_front_are_those_of_the_call() -> None:
     front = Front(level=1)
     with ThreadPool(front=front) as pool:
-        assert pool.execute(["coder"], "hello", model="offline:0").result(20).results["coder"].level == 1  # type: ignore[union-attr]
-        result = pool.execute(["coder"], "hello", level=2, model="offline:0").result(20)
+        assert pool.execute(["coder"], "hello", model="offline:0").result(60).results["coder"].level == 1  # type: ignore[union-attr]
+        result = pool.execute(["coder"], "hello", level=2, model="offline:0").result(60)
         assert result.results["coder"].level == 2  # type: ignore[union-attr]
 
 
@@ -285,13 +285,15 @@ def test_a_budget_is_shared_evenly_while_nobody_knows_what_each_will_need(pool: 
         prices = (0.0, 10_000.0)  # a cent for each token
 
         async def stream(self, request: ModelRequest) -> AsyncIterator[ModelEvent]:
+            await together.wait()  # what one has spent before another begins is not there to be shared
             for _ in range(10):
                 yield TextDelta("word ")
                 await asyncio.sleep(0.001)
 
+    together = asyncio.Barrier(3)
     Runtime.shared().spending.limit(None if whose == "task" else 0.21)
     budget = {"budget": 0.21} if whose == "task" else {}
-    result = pool.execute([saying(name, Paid()) for name in "abc"], "go", **budget).result(20)
+    result = pool.execute([saying(name, Paid()) for name in "abc"], "go", **budget).result(60)
     assert {str(one.status) for one in result.results.values() if isinstance(one, Result)} == {"stopped"}
     costs = [one.cost or 0.0 for one in result.results.values() if isinstance(one, Result)]
     assert costs == pytest.approx([0.075] * 3, abs=0.005001), "a third each, and one token at most above it"
@@ -299,7 +301,7 @@ def test_a_budget_is_shared_evenly_while_nobody_knows_what_each_will_need(pool: 
 
 def test_a_budget_that_is_gone_ends_each_for_itself(pool: ThreadPool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-none")
-    result = pool.execute(["coder", "tester"], "go", model="openai-chat:gpt-4o", budget=1e-9).result(20)
+    result = pool.execute(["coder", "tester"], "go", model="openai-chat:gpt-4o", budget=1e-9).result(60)
     assert {type(one) for one in result.results.values()} == {BudgetReached}
     assert result.status is Status.FAILED
 
@@ -350,7 +352,7 @@ def test_one_that_cannot_be_sent_is_its_own_failure(pool: ThreadPool) -> None:
     from openclaw_nb import OpenClawClient
 
     unconnected = OpenClawAgent("lost", OpenClawClient())
-    result = pool.execute([unconnected, saying("b")], "go").result(20)
+    result = pool.execute([unconnected, saying("b")], "go").result(60)
     assert isinstance(result.results["lost"], RunError)
     assert "not connected" in str(result.results["lost"])
     assert result.results["b"] == "did go"
@@ -370,13 +372,13 @@ def test_a_role_itself_is_an_agent_and_a_secret_is_told_by_its_name(pool: Thread
     from openclaw_nb.secret import Secret
 
     coder = role("coder")
-    result = pool.execute([coder, saying("a")], Secret("env:MY_API_KEY"), model="offline:0", level=1).result(20)
+    result = pool.execute([coder, saying("a")], Secret("env:MY_API_KEY"), model="offline:0", level=1).result(60)
     assert list(result.results) == ["coder", "a"]
     assert result.results["a"] == "did env:MY_API_KEY"
 
 
 @asynchronous
 async def test_async_with_ends_its_threads() -> None:
-    async with ThreadPool(timeout=20) as pool:
+    async with ThreadPool(timeout=60) as pool:
         assert (await pool.execute([with_tool("a", ident)], "go")).words == "done"
     soon(lambda: not threads())

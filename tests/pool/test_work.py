@@ -24,7 +24,7 @@ from tests.spine import asynchronous
 
 @pytest.fixture
 def pool() -> Iterator[ThreadPool]:
-    with ThreadPool(timeout=20) as made:
+    with ThreadPool(timeout=60) as made:
         yield made
 
 
@@ -49,7 +49,7 @@ def test_a_result_has_what_each_said_and_what_all_of_it_cost() -> None:
 
 @pytest.mark.parametrize("way", [copy.copy, copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
 def test_a_result_can_be_copied_and_pickled(pool: ThreadPool, way: Any) -> None:
-    result = pool.execute([saying("a"), saying("b", fails)], "go").result(20)
+    result = pool.execute([saying("a"), saying("b", fails)], "go").result(60)
     other = way(result)
     assert other == result
     assert (other.words, other.snapshot, other.results["a"]) == (result.words, result.snapshot, "did go")
@@ -85,7 +85,7 @@ def test_a_run_says_what_it_is_and_how_far(pool: ThreadPool) -> None:
     pool.max_threads = 1
     assert run.per_task == 1, "no more than all of them"
     held.let_go()
-    result = run.result(20)
+    result = run.result(60)
     assert (result.status, result.words) == (Status.DONE, "2 of 3 done, 1 failed")
     assert (run.status, run.tokens, run.seconds) == (
         Status.DONE,
@@ -105,10 +105,10 @@ def test_many_wait_for_it_from_everywhere(pool: ThreadPool) -> None:
 
     with ThreadPoolExecutor(6) as others:
         waiting = [others.submit(asyncio.run, waited()) for _ in range(3)]
-        waiting += [others.submit(run.result, 20) for _ in range(3)]
+        waiting += [others.submit(run.result, 60) for _ in range(3)]
         soon(lambda: held.asked)
         held.let_go()
-        assert {id(one.result(20)) for one in waiting} == {id(run.result())}
+        assert {id(one.result(60)) for one in waiting} == {id(run.result())}
 
 
 @asynchronous
@@ -139,7 +139,7 @@ def test_listeners_hear_each_lane_and_the_end_and_may_fail(pool: ThreadPool, cap
     forgotten()
     with caplog.at_level(logging.CRITICAL, "openclaw_nb"):
         held.let_go()
-        run.result(20)
+        run.result(60)
     soon(lambda: run._listeners == [])  # it holds nobody when it has ended
     assert heard[-1] == ("", "end")
     assert ("a", "let go") in heard
@@ -149,8 +149,8 @@ def test_listeners_hear_each_lane_and_the_end_and_may_fail(pool: ThreadPool, cap
 
 
 def test_its_session_says_what_it_said_before_until_it_is_merged(pool: ThreadPool) -> None:
-    saying("x").analyze("before", session="s").result(20)
-    result = pool.execute([saying("a"), saying("b")], "go", session="s").result(20)
+    saying("x").analyze("before", session="s").result(60)
+    result = pool.execute([saying("a"), saying("b")], "go", session="s").result(60)
     memory = Runtime.shared().memory
 
     def said(session: str) -> list[str]:
@@ -173,7 +173,7 @@ def test_one_that_cannot_be_noted_fails_at_once(pool: ThreadPool, monkeypatch: p
 
     agents = [saying("a"), saying("b")]
     monkeypatch.setattr(record, "enter", full)
-    result = pool.execute(agents, "go").result(20)
+    result = pool.execute(agents, "go").result(60)
     assert {str(one) for one in result.results.values()} == {"the disk is full"}
     assert pool.runs == ()
 
@@ -183,7 +183,7 @@ def test_an_end_that_cannot_be_kept_is_an_end(pool: ThreadPool, monkeypatch: pyt
 
     agent = saying("a")
     monkeypatch.setattr(record, "end", lambda *args: 1 / 0)
-    result = pool.execute([agent], "go").result(20)
+    result = pool.execute([agent], "go").result(60)
     assert (result.words, result.snapshot) == ("done", None)
 
 
@@ -193,12 +193,12 @@ def test_stopped_before_it_has_begun_it_has_ended(pool: ThreadPool, monkeypatch:
     go = threading.Event()
     writer = ThreadPoolExecutor(1)
     with writer:
-        monkeypatch.setattr(memory, "submit", lambda work, *args: writer.submit(lambda: (go.wait(20), work(*args))[1]))
+        monkeypatch.setattr(memory, "submit", lambda work, *args: writer.submit(lambda: (go.wait(60), work(*args))[1]))
         run = pool.execute([saying("a"), saying("b")], "go", mode="pipeline")
         run.cancel()
         assert run.status is Status.STOPPED
         go.set()
-        result = run.result(20)
+        result = run.result(60)
     assert result.words == "0 of 2 done, 2 stopped"
     assert [snapshot.facts["kind"] for snapshot in memory.store.list()] == ["pool", "pool end"]
 
@@ -214,7 +214,7 @@ def test_a_tool_may_wait_listen_and_read_and_its_thread_serves_others() -> None:
     def reads() -> str:
         inner = pool.execute([with_tool("inner", lambda: "served")], "x", session="i")
         words.append("".join(other.analyze("read", session="r")))
-        return str(inner.result(10).results["inner"])
+        return str(inner.result(60).results["inner"])
 
     async def awaits() -> str:
         inner = pool.execute([with_tool("inner", lambda: "served")], "x", session="j")
@@ -228,12 +228,12 @@ def test_a_tool_may_wait_listen_and_read_and_its_thread_serves_others() -> None:
             run.result(0.01)
         except TimeoutError as error:
             held.let_go()
-            return f"{error}, {run.result(10).words}"
+            return f"{error}, {run.result(60).words}"
         return "?"
 
-    with ThreadPool(max_threads=1, timeout=20) as pool:
+    with ThreadPool(max_threads=1, timeout=60) as pool:
         for tool, given in [(reads, "served"), (awaits, "served"), (times_out, "the agents did not end within 0.01 s")]:
-            result = pool.execute([with_tool("a", tool)], "go").result(20)
+            result = pool.execute([with_tool("a", tool)], "go").result(60)
             assert str(result.results["a"]).startswith(given)
             assert pool.at_work == 0
     assert words == ["did read", "did read"]
@@ -252,7 +252,7 @@ async def test_a_slot_that_is_lent_comes_back_however_the_waiting_ends() -> None
         given = await asyncio.gather(*waits, return_exceptions=True)
         return f"{sum(isinstance(one, PoolResult) for one in given)} at {pool.at_work}"
 
-    with ThreadPool(max_threads=1, timeout=20) as pool:
+    with ThreadPool(max_threads=1, timeout=60) as pool:
         pool.subscribe(lambda: most.append(pool.at_work))
         results = await asyncio.gather(*(pool.execute([with_tool("a", many)], "go") for _ in range(5)))
         assert {str(result.results["a"]) for result in results} == {"3 at 1"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from openclaw_nb import OpenClawAgent
 from openclaw_nb.errors import ConfigError
 from openclaw_nb.prompts import fill
-from openclaw_nb.reasoning.features import GROUPS, KINDS, NAMES
+from openclaw_nb.reasoning.features import GROUPS, HEAD, KINDS, NAMES, TAIL
 from openclaw_nb.reasoning.levels import decide, read_level
 from openclaw_nb.reasoning.predictor import (
     HARD,
@@ -130,22 +131,29 @@ def test_an_agent_takes_it(runtime: Runtime) -> None:
 
 
 def test_it_takes_less_than_a_millisecond(figure: Callable[[str, str], None]) -> None:
-    """CPU time, on tasks as people write them and on the longest that is looked at; the fastest of three rounds."""
+    """CPU time, as a ratio on any machine: to that of finding the words of the same tasks, 2 µs each where this was
+    written, and of a long text to that of the part which is looked at. The fastest of three rounds."""
     told = [json.loads(line) for line in PAIRS.read_text(encoding="utf-8").splitlines()]
     tasks = [pair[side] for pair in told for side in ("harder", "easier")]
     long = "Explain how the storage engine recovers after a crash, if the log was cut, and compare it. " * 10_000
-    usual = min(_cpu(tasks) for _ in range(3))
-    longest = min(_cpu([long] * 20) for _ in range(3))
+    words = re.compile(r"\w+")
+    usual, found = _cpu(PLAIN.look, tasks), _cpu(words.findall, tasks)
+    longest, part = _cpu(PLAIN.look, [long] * 20), _cpu(PLAIN.look, [long[: HEAD + TAIL]] * 20)
     figure("prediction of a level", f"{usual * 1e3:.2f} ms of CPU a task, {longest * 1e3:.2f} ms for 1 MB")
-    assert usual < 1e-3
-    assert longest < 10e-3
+    assert usual < 300 * found
+    assert longest < 15 * part
 
 
-def _cpu(tasks: list[str]) -> float:
-    start = time.process_time()
-    for task in tasks:
-        PLAIN.look(task)
-    return (time.process_time() - start) / len(tasks)
+def _cpu(work: Callable[[str], object], tasks: list[str]) -> float:
+    """Seconds for one of them, at best."""
+
+    def once() -> float:
+        start = time.process_time()
+        for task in tasks:
+            work(task)
+        return (time.process_time() - start) / len(tasks)
+
+    return min(once() for _ in range(3))
 
 
 # -- what does not change it ---------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import os
 import random
 import socket
 import struct
+from contextlib import AsyncExitStack
 
 import pytest
 from websockets.asyncio.client import connect
@@ -143,10 +144,18 @@ async def test_who_says_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatc
     async with Gateway() as served:
         async with dialled(served) as raw:
             assert await closed_with(raw.ws) == 1008
-        monkeypatch.setattr(connection, "LOGIN", 1.5)  # in which it has to be let in
-        async with let_in(served) as raw:
-            await asyncio.sleep(1.7)
-            assert (await raw.ask("health"))["ok"], "who is let in may be silent"
+        for limit in (1.0, 6.0, 24.0):  # the first in which it is let in, however busy the machine is
+            monkeypatch.setattr(connection, "LOGIN", limit)
+            async with AsyncExitStack() as stack:
+                try:
+                    raw = await stack.enter_async_context(let_in(served))
+                except ConnectionClosed:
+                    continue
+                await asyncio.sleep(limit + 0.2)
+                assert (await raw.ask("health"))["ok"], "who is let in may be silent"
+                break
+        else:
+            raise AssertionError("it was never let in")
 
 
 @on_both_loops

@@ -7,7 +7,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -335,7 +334,8 @@ def test_threads_that_let_one_session_grow_lose_nothing(store: SnapshotStore) ->
 PROCESS = """
 import sys
 from openclaw_nb.sessions.memory import Memory
-from openclaw_nb.snapshots import SnapshotStore
+from openclaw_nb.snapshots import SnapshotStore, database
+database._WAIT = 60.0  # seconds that the other may stand still with the file in its hands
 with SnapshotStore(sys.argv[1]) as store:
     shared, own = Memory(store), Memory(store, fresh=True)
     for n in range(40):
@@ -351,7 +351,7 @@ def test_two_processes_on_one_file(path: Path) -> None:
     command = [sys.executable, "-c", PROCESS, str(path)]
     both = [subprocess.Popen([*command, name], stdout=subprocess.PIPE, text=True) for name in "ab"]
     for name, process in zip("ab", both, strict=True):
-        assert process.communicate(timeout=60)[0] == f"{[f'{name} {n}' for n in range(40)]}\n"
+        assert process.communicate(timeout=120)[0] == f"{[f'{name} {n}' for n in range(40)]}\n"
     with SnapshotStore(path) as store:
         shared = said(Memory(store), "shared")
         for name in "ab":
@@ -364,7 +364,7 @@ async def test_who_waits_may_be_stopped_twice_and_the_work_is_done(tmp_path: Pat
     with SnapshotStore(tmp_path / "s.db") as store:
         memory = Memory(store, fresh=True)
         let_go = threading.Event()
-        memory.submit(let_go.wait, 10)
+        memory.submit(let_go.wait, 60)
         waiting = asyncio.create_task(memory.do(memory.append, "main", pair(1)))
         await asyncio.sleep(0.01)
         waiting.cancel()
@@ -383,10 +383,8 @@ def test_work_is_done_in_order(path: Path, in_memory: bool) -> None:
         done: list[int] = []
         waiting = [memory.submit(done.append, n) for n in range(20)]
         failed = memory.submit(store.get, "nothing")
-        begin = time.monotonic()
-        assert isinstance(failed.exception(10), SnapshotError)
-        assert time.monotonic() - begin < 10
+        assert isinstance(failed.exception(60), SnapshotError)
         assert done == list(range(20))
-        assert [one.result(10) for one in waiting] == [None] * 20
+        assert [one.result(60) for one in waiting] == [None] * 20
         memory.close()
         memory.close()

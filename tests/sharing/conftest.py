@@ -15,6 +15,7 @@ from tests.cluster.daemons import Daemon, Missing, redis_server
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A Redis that the machine lets wait for seconds is not away."""
     monkeypatch.setattr("openclaw_nb.sharing.link.PATIENCE", 200)
+    monkeypatch.setattr("openclaw_nb.sharing.address.OPENING", 60.0)
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -14,6 +14,9 @@ from openclaw_nb.sharing import Sharing
 from tests.cluster.daemons import Daemon, free_port
 from tests.sharing.together import address
 from tests.spine import asynchronous, soon
+
+LEASE = 60.0
+"""Seconds, in which nobody is taken for dead because the machine lets Redis or this process wait."""
 
 
 class User:
@@ -49,15 +52,23 @@ def claim(name: str, session: str = "") -> tuple[Any, ...]:
 
 
 @asynccontextmanager
-async def sharing(redis: Daemon, prefix: str, count: int = 2) -> AsyncIterator[list[tuple[Sharing, User]]]:
+async def sharing(
+    redis: Daemon, prefix: str, count: int = 2, lease: float = LEASE
+) -> AsyncIterator[list[tuple[Sharing, User]]]:
     async with AsyncExitStack() as stack:
         made = []
         for _ in range(count):
-            one, user = Sharing(address(redis), prefix=prefix, lease=0.4), User()
+            one, user = Sharing(address(redis), prefix=prefix, lease=lease), User()
             await one.start(user)
             stack.push_async_callback(one.close)
             made.append((one, user))
         yield made
+
+
+def settle(made: Iterable[tuple[Sharing, User]]) -> None:
+    """As if all were there for longer than the lease: before that nobody is judged."""
+    for one, _ in made:
+        one._since -= LEASE
 
 
 async def die(one: Sharing) -> None:
@@ -78,8 +89,9 @@ async def test_they_know_of_each_other(redis: Daemon) -> None:
 
 @asynchronous
 async def test_the_runs_of_the_dead_are_taken_over(redis: Daemon) -> None:
-    async with sharing(redis, "sharing-dead", 3) as ((first, _), (second, one), (third, other)):
-        await asyncio.sleep(0.5)  # before that nobody is judged
+    async with sharing(redis, "sharing-dead", 3) as made:
+        (first, _), (second, one), (third, other) = made
+        settle(made)
         for n in range(70):
             await first.ask(claim(f"k{n}"))
         await die(first)
@@ -90,8 +102,9 @@ async def test_the_runs_of_the_dead_are_taken_over(redis: Daemon) -> None:
 
 @asynchronous
 async def test_who_makes_its_connection_anew_is_not_dead(redis: Daemon) -> None:
-    async with sharing(redis, "sharing-anew") as ((first, known), (second, other)):
-        await asyncio.sleep(0.5)
+    async with sharing(redis, "sharing-anew") as made:
+        (first, known), (second, other) = made
+        settle(made)
         await first.ask(claim("k"))
         first._link._lost(ConnectionError("cut"))
         second._beat()
@@ -104,8 +117,8 @@ async def test_who_makes_its_connection_anew_is_not_dead(redis: Daemon) -> None:
 
 @asynchronous
 async def test_who_slept_is_told_so(redis: Daemon) -> None:
-    async with sharing(redis, "sharing-slept") as ((first, slept), (_second, other)):
-        await asyncio.sleep(0.5)
+    async with sharing(redis, "sharing-slept", lease=0.4) as ((first, slept), (_second, other)):
+        await asyncio.sleep(0.5)  # before that nobody is judged
         await first.ask(claim("k"))
         first._stop()
         await soon(lambda: other.taken)
@@ -166,9 +179,12 @@ async def test_who_is_new_judges_nobody_yet(redis: Daemon) -> None:
     async with sharing(redis, "sharing-new", 1) as ((first, _),):
         await first.ask(claim("k"))
         first._stop()
-        await asyncio.sleep(0.5)
-        async with sharing(redis, "sharing-new", 1) as ((_second, other),):
-            await asyncio.sleep(0.2)
+        await first.ask(("beat", -1))  # its lease has ended
+        async with sharing(redis, "sharing-new", 1) as ((second, other),):
+            await soon(lambda: first.me in second._suspects)
+            await second.ask(("find", "k"))  # behind whatever it does about that
+            assert other.taken == []
             first._beat()
-            await asyncio.sleep(0.5)
+            await soon(lambda: second.others == 1)
+            await second.ask(("find", "k"))
             assert other.taken == []

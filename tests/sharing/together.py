@@ -29,7 +29,8 @@ async def instances(redis: Daemon, *models: Any, prefix: str = "", **options: An
     async with AsyncExitStack() as stack:
         made = []
         for model in models:
-            sharing = Sharing(address(redis), prefix=prefix)
+            # So long a lease that nobody is taken for dead where the machine lets Redis or us wait for seconds.
+            sharing = Sharing(address(redis), prefix=prefix, lease=60.0)
             gateway = Gateway(model=model, token="same", sharing=sharing, **options)
             made.append(await stack.enter_async_context(gateway))
         yield made

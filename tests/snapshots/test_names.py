@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openclaw_nb.errors import SnapshotError
-from openclaw_nb.snapshots import Snapshot, SnapshotStore
+from openclaw_nb.snapshots import Snapshot, SnapshotStore, database
 
 
 def said(*contents: str) -> list[dict[str, str]]:
@@ -340,7 +340,10 @@ def test_the_work_of_another_process_is_seen(tmp_path: Path) -> None:
         assert heard == []  # of its own process only
 
 
-def test_who_reads_does_not_wait_for_another_process_that_writes(store: SnapshotStore) -> None:
+def test_who_reads_does_not_wait_for_another_process_that_writes(
+    store: SnapshotStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "_WAIT", 60.0)  # the writer gives up no sooner
     first = store.append("main", said("a"))
     other = sqlite3.connect(store.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")

@@ -320,13 +320,13 @@ def mutated(chance: random.Random, corpus: list[bytes]) -> bytes:
     return bytes(data[:LONGEST])
 
 
-def fuzz(seconds: float, seed: int, say: Callable[[str], object] = print) -> int:
-    """Mutate for so long; inputs whose outcome is new are mutated further. The number of inputs tried."""
+def fuzz(seconds: float, seed: int, say: Callable[[str], object] = print, least: int = 0) -> int:
+    """Mutate for so long, but ``least`` inputs; those whose outcome is new are mutated further. The number tried."""
     chance, corpus, seen = random.Random(seed), seeds(), set[str]()
     say(f"seed {seed}, {len(corpus)} inputs to begin with")
     began = told_at = time.monotonic()
     count = 0
-    while (now := time.monotonic()) - began < seconds:
+    while (now := time.monotonic()) - began < seconds or count < least:
         if now - told_at > 10:
             told_at = now
             say(f"{count:,} executions, {count / (now - began):,.0f}/s, {len(corpus)} inputs kept")

@@ -62,7 +62,7 @@ class Crew:
             await asyncio.sleep(1)
 
         self.do(end)
-        view.settled.result(20)
+        view.settled.result(60)
 
     @property
     def texts(self) -> list[str]:

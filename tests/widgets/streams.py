@@ -110,7 +110,7 @@ class Feeder:
             self.run.push(End(status))
 
         self.do(end)
-        view.settled.result(20)
+        view.settled.result(60)
 
 
 async def talk(feeder: Feeder, seconds: float, rate: int = 100) -> None:

@@ -229,14 +229,14 @@ def test_what_several_threads_tell_arrives(page: Page, thread: asyncio.AbstractE
             if n % 50 == 0:
                 time.sleep(0.01)
         feeder.run.push(End(Status.DONE))
-        view.settled.result(20)  # so that no other thread is known by the same number
+        view.settled.result(60)  # so that no other thread is known by the same number
 
     threads = [threading.Thread(target=feed, args=(feeder,)) for feeder in crew.feeders]
     for one in threads:
         one.start()
     for one in threads:
         one.join()
-    view.settled.result(20)
+    view.settled.result(60)
     assert texts(page, id, 8) == crew.texts
     senders = {sender for _, sender, _, comm_id, data in page.messages if comm_id == id and data}
     assert len(senders) <= 2  # the loop, and who renders the end

@@ -52,7 +52,7 @@ def test_20_lanes_at_80_tokens_a_second(page: Page, pool: ThreadPool, figure: Ca
     id = view.model_id
     page.say(view, {"kind": "sync", "lanes": []})
     result = work.result(60)
-    view.settled.result(20)
+    view.settled.result(60)
     assert texts(page, id, 20) == [answer.text for answer in result.results.values()]
     assert all(answer.text.endswith(" 159 ") for answer in result.results.values())
     times = [at for at, _, kind, comm_id, _ in page.messages if comm_id == id and kind == "comm_msg"]
@@ -72,7 +72,7 @@ def test_a_pipeline_under_its_eyes(page: Page, pool: ThreadPool, shown: Capturin
     waiting = view.get_state("lanes")["lanes"][1]
     go.set()
     result = work.result(60)
-    view.settled.result(20)
+    view.settled.result(60)
     assert (waiting["words"], waiting["status"]) == ("waits for coder", "waiting")
     assert texts(page, id, 2) == [answer.text for answer in result.results.values()]
     assert [WIDGET in output["data"] for output in shown.outputs] == [True, False]
@@ -81,13 +81,13 @@ def test_a_pipeline_under_its_eyes(page: Page, pool: ThreadPool, shown: Capturin
 
 
 def test_one_is_stopped_and_the_others_end(page: Page, pool: ThreadPool) -> None:
-    work = pool.execute([speaker("coder", 30, 80), speaker("tester", 1, 80)], "speak")
+    work = pool.execute([speaker("coder", 600, 80), speaker("tester", 1, 80)], "speak")
     view = LanesView(work)
     while not work.lanes[0].tokens:
         time.sleep(0.01)
     page.say(view, {"kind": "stop", "lane": 0})
     result = work.result(60)
-    view.settled.result(20)
+    view.settled.result(60)
     answers: list[Any] = list(result.results.values())
     assert [str(answer.status) for answer in answers] == ["stopped", "done"]
     assert answers[1].text.endswith(" 79 ")

@@ -107,7 +107,7 @@ def test_what_is_chosen_is_the_level_of_the_runs_that_follow(agent: OpenClawAgen
     assert (agent.reasoning_level, last(page, picker)["chosen"], last(page, picker)["said"]) == (1, 1, "")
     wait_until(lambda: last(page, other)["chosen"] == 1)
     model.gate.set()
-    assert agent.analyze("q").result(20).level == 1
+    assert agent.analyze("q").result(60).level == 1
     choose(page, picker, 0, ask=8)
     wait_until(lambda: last(page, picker)["answered"] == 8)
     assert agent.reasoning_level == "auto"
@@ -122,7 +122,7 @@ def test_a_run_at_work_goes_on_at_it_from_its_next_step(agent: OpenClawAgent, mo
     assert (last(page, picker)["line"], last(page, picker)["tone"]) == (NEXT_STEP, "")
     wait_until(lambda: run.level == 1)
     model.gate.set()
-    run.result(20)
+    run.result(60)
     assert model.asked[0] == ("plan", 3)
     assert {level for _, level in model.asked[1:]} == {1}
     wait_until(lambda: last(page, picker)["said"] == "")
@@ -148,7 +148,7 @@ def test_the_prompt_at_hand_is_the_last_one(agent: OpenClawAgent, model: Gated, 
     assert first["field"].startswith("none yet")
     assert first["choices"][0]["figure"].startswith("would take ")
     model.gate.set()
-    agent.analyze(PROOF, level=1).result(20)
+    agent.analyze(PROOF, level=1).result(60)
     wait_until(lambda: last(page, picker)["field"].startswith("the last one"))
     assert last(page, picker)["choices"][0]["figure"] != first["choices"][0]["figure"]
     assert last(page, picker)["line"] == agent.front.preview(PROOF).decision.reason.removeprefix("auto: ")

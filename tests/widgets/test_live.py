@@ -130,14 +130,14 @@ def test_all_sends_come_from_the_thread_that_feeds(page: Page, thread: asyncio.A
             await asyncio.sleep(0.002)
 
     done = asyncio.run_coroutine_threadsafe(feed(), thread)
-    feeding.wait(20)
+    assert feeding.wait(60)
     while not done.done():
         page.say(view, {"kind": "sync", "have": 0, "steps": 0})
         view.comm.handle_msg({"content": {"data": {"method": "request_state"}}})
         threading.Event().wait(0.001)
     assert {ident for _, ident, _, _, _ in page.messages} == idents
     thread.call_soon_threadsafe(feeder.run.push, End(Status.DONE))
-    view.settled.result(20)
+    view.settled.result(60)
 
 
 def test_a_run_goes_on_where_its_view_cannot(page: Page, feeder: Feeder, caplog: pytest.LogCaptureFixture) -> None:
@@ -222,7 +222,7 @@ def test_the_page_has_the_whole_text_when_it_reads_of_the_end(page: Page, feeder
         feeder.run.push(End(Status.DONE))
 
     feeder.do(feed)
-    view.settled.result(20)
+    view.settled.result(60)
     assert page.text(id) == feeder.run.text
     assert page.of(id)[-2]["content"]["status"] == "done"
 

@@ -101,7 +101,7 @@ def test_who_has_news_does_not_wait(number: Number, page: Page) -> None:
     with widget._lock:
         setter = threading.Thread(target=number.set, args=(7,))
         setter.start()
-        setter.join(5)
+        setter.join(60)
         assert not setter.is_alive()
     wait_until(lambda: told(page, widget))
 

@@ -124,7 +124,7 @@ def test_runs_change_the_use_and_a_change_reaches_those_who_wait(
     wait_until(lambda: last(page, picker)["answered"] == 2)
     assert (use(page, picker), size(page, picker)) == ((4, 1), (2, 4))  # those at work go on
     model.gate.set()
-    run.result(20)
+    run.result(60)
     wait_until(lambda: use(page, picker) == (0, 0))
 
 

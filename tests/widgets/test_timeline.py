@@ -184,7 +184,7 @@ def test_who_writes_does_not_wait_for_who_is_told(store: SnapshotStore, page: Pa
     with timeline._lock:  # the timeline is busy
         writer = threading.Thread(target=store.append, args=("main", ["e"]))
         writer.start()
-        writer.join(5)
+        writer.join(60)
         assert not writer.is_alive()
         assert page.ids(timeline) == []
     wait_until(lambda: len(page.ids(timeline)) == 3)
