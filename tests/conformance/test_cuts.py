@@ -23,6 +23,7 @@ from tests.faults.proxy import FaultProxy, seamless
 from tests.spine import asynchronous, soon
 
 CUTS = 50
+FOR_EVER = 3_600.0
 LENGTHS = (60, 600, 6_000)
 """Tokens of an answer: the first that is not over yet when its link is cut here."""
 
@@ -71,9 +72,8 @@ async def left(
 ) -> tuple[Run, str, Callable[[], bool]]:
     """A run whose model has said all since its link was cut, its message, and whether its deltas fit together.
 
-    Nobody comes back by himself.
+    The client is one that does not come back by itself: its pauses are `FOR_EVER`.
     """
-    client.reconnect_delay = 3_600.0
     for length in LENGTHS:
         message = f"{name} [n={length}] [ms=5]"
         run = client.send(message, session=name)
@@ -91,7 +91,7 @@ async def left(
 
 @asynchronous
 async def test_ended_meanwhile(real: RealGateway, model: ModelProcess, figure: Figure) -> None:
-    async with FaultProxy(real.port) as proxy, user_of(real, proxy.url) as client:
+    async with FaultProxy(real.port) as proxy, user_of(real, proxy.url, reconnect_delay=FOR_EVER) as client:
         run, message, fits = await left(proxy, client, model, session("away"))
         await client.reconnect()
         result = await run
@@ -105,7 +105,7 @@ async def test_ended_meanwhile(real: RealGateway, model: ModelProcess, figure: F
 async def test_a_gap_that_cannot_be_closed(real: RealGateway, model: ModelProcess, figure: Figure) -> None:
     """Where the session was emptied meanwhile nobody knows the rest any more: that is said, and what came is kept."""
     name = session("gap")
-    async with FaultProxy(real.port) as proxy, user_of(real, proxy.url) as client:
+    async with FaultProxy(real.port) as proxy, user_of(real, proxy.url, reconnect_delay=FOR_EVER) as client:
         run, message, _ = await left(proxy, client, model, name)
         async with Wire(real.url, real.token) as wire:
             await wire.let_in(scopes=["operator.read", "operator.write", "operator.admin"])

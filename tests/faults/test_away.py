@@ -176,8 +176,8 @@ async def test_finished_while_away() -> None:
 @asynchronous
 async def test_cancelled_and_out_of_time_while_away() -> None:
     model = Counted("one ", until=asyncio.Event())
-    async with behind(model, max_reconnect_attempts=12) as (proxy, client):
-        stopped, late = client.send("go", session="a"), client.send("go", session="b", timeout=2.0)
+    async with behind(model, max_reconnect_attempts=100) as (proxy, client):
+        stopped, late = client.send("go", session="a"), client.send("go", session="b", timeout=5.0)
         await soon(lambda: stopped.text and late.text)
         home, proxy.upstream = proxy.upstream, NOBODY
         proxy.cut()

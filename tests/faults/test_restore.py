@@ -239,7 +239,7 @@ async def test_at_a_gateway_of_somebody_else_it_ends() -> None:
         assert len(gateway.sent) == 1
 
 
-@pytest.mark.parametrize("limit", [None, 1.5])
+@pytest.mark.parametrize("limit", [None, 5.0])
 @asynchronous
 async def test_a_stop_ends_the_pause(monkeypatch: pytest.MonkeyPatch, limit: float | None) -> None:
     """At once: nobody is at work who would have to confirm it."""
@@ -256,7 +256,7 @@ async def test_a_stop_ends_the_pause(monkeypatch: pytest.MonkeyPatch, limit: flo
                 result = await run
                 assert (result, result.status, result.words) == ("answer 1 ", Status.STOPPED, "stopped by you")
             else:
-                with pytest.raises(RunTimeout, match=r"1\.5 s was reached"):
+                with pytest.raises(RunTimeout, match="5 s was reached"):
                     await run
         assert len(client.flights) == 0
     assert model.calls == 1
