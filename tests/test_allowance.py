@@ -267,6 +267,7 @@ def test_what_was_stopped_and_resumed_is_spent_once() -> None:
     model.breaks = [4, 4, 4]
     with pytest.raises(ModelError) as failure:
         agent.analyze("q").result(60)
+    assert (model.asked, model.made) == (3, 12), failure.value
     assert agent.budget is not None
     assert agent.budget.spent == pytest.approx(0.12)
     assert failure.value.partial is not None
