@@ -77,6 +77,11 @@ async def soon(condition: Callable[[], Any], what: str = "it") -> None:
     raise AssertionError(f"{what} did not happen")
 
 
+def taken(client: OpenClawClient) -> bool:
+    """Whether the gateway's word that it has taken the runs of ``client`` in flight is here, of one at least."""
+    return bool(client.flights) and all(flight.accepted for flight in client.flights)
+
+
 any_text = st.lists(
     st.characters(codec=None, exclude_categories=()) | st.sampled_from("aé€😀\0\ud83d\ude00\ud800\udfff")
 ).map("".join)
@@ -119,6 +124,29 @@ class Thinker:
             yield ThinkingDelta(f"thought {piece}")
             await asyncio.sleep(self.pause)
             yield TextDelta(piece)
+
+
+@asynccontextmanager
+async def answering(
+    answer: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+) -> AsyncIterator[int]:
+    """A server on loopback, by its port, that answers each connection so and hangs up; its end waits for them all."""
+    answers = set[asyncio.Task[Any]]()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if (task := asyncio.current_task()) is not None:
+            answers.add(task)
+        try:
+            await answer(reader, writer)
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        await asyncio.gather(*answers)
 
 
 @asynccontextmanager

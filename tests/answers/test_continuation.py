@@ -21,7 +21,7 @@ from openclaw_nb.gateway import Gateway
 from openclaw_nb.models.base import ModelEvent, ModelRequest, TextDelta, ThinkingDelta
 from openclaw_nb.snapshots import SnapshotStore
 from tests.faults.proxy import CutAfter, FaultProxy
-from tests.spine import Counted, any_text, asynchronous, let_in, play, soon
+from tests.spine import Counted, any_text, asynchronous, let_in, play, soon, taken
 
 
 class Answers:
@@ -137,7 +137,7 @@ async def test_a_gateway_killed_in_mid_answer(streaming: bool) -> None:
         run = client.send("go")
         words: list[str] = []
         run.subscribe(lambda event: words.append(event.words) if isinstance(event, State) else None)
-        await soon(lambda: run.text == "one two " if streaming else first.calls)
+        await soon(lambda: run.text == "one two " if streaming else taken(client))
         restart(proxy, other)
         result = await run
         assert result == "one two three"

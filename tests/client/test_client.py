@@ -28,7 +28,7 @@ from openclaw_nb.gateway import Gateway
 from openclaw_nb.protocol.frames import MAX_FRAME
 from openclaw_nb.run import Result, Run
 from tests.faults.proxy import FaultProxy, behind
-from tests.spine import LIMIT, Counted, asynchronous, on_both_loops, serving, soon
+from tests.spine import LIMIT, Counted, answering, asynchronous, on_both_loops, serving, soon
 
 NOBODY = "ws://127.0.0.1:9"  # discard: nobody listens
 
@@ -152,29 +152,22 @@ async def test_something_else_there(
             await reader.read()
         else:
             writer.write(answer)
-        writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    with pytest.raises(error, match=sentence):
-        await OpenClawClient().connect(f"ws://127.0.0.1:{port}")
-    server.close()
-    await asyncio.sleep(0.01)
+    async with answering(serve) as port:
+        with pytest.raises(error, match=sentence):
+            await OpenClawClient().connect(f"ws://127.0.0.1:{port}")
 
 
 @asynchronous
 async def test_connecting_can_be_given_up() -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
-        writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
     client = OpenClawClient()
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(client.connect(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"), 0.1)
+    async with answering(serve) as port:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(client.connect(f"ws://127.0.0.1:{port}"), 0.1)
     assert not client.connected
-    server.close()
-    await asyncio.sleep(0.01)
 
 
 @asynchronous

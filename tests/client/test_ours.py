@@ -12,7 +12,7 @@ from openclaw_nb.events import State, Status
 from openclaw_nb.gateway import Gateway, runs
 from openclaw_nb.run import Run
 from tests.faults.proxy import CutAfter, FaultProxy, behind
-from tests.spine import Counted, asynchronous, let_in, serving, soon
+from tests.spine import Counted, asynchronous, let_in, serving, soon, taken
 
 
 @asynchronous
@@ -71,7 +71,7 @@ async def test_away_for_longer_than_it_is_replayed(
         await client.connect(proxy.url)
         client.on("gap", gaps.append)
         run = client.send("go")
-        await soon(lambda: run.text == "one two " if streaming else model.calls)
+        await soon(lambda: run.text == "one two " if streaming else taken(client))
         proxy.faults.append(CutAfter(0, "connect.challenge"))
         client.reconnect_delay = 3_600.0  # until it is told to
         proxy.cut()

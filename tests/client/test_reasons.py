@@ -12,7 +12,7 @@ from websockets.frames import Close
 from openclaw_nb import OpenClawClient
 from openclaw_nb.client.reasons import explain, is_refused, says_goodbye
 from openclaw_nb.errors import ConnectionLost, OpenClawError, ProtocolError
-from tests.spine import asynchronous
+from tests.spine import answering, asynchronous
 
 
 @pytest.mark.parametrize(
@@ -45,11 +45,10 @@ async def test_a_gateway_without_tls() -> None:
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(100)
         writer.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")  # as Node does
-        writer.close()
 
-    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server, OpenClawClient(token="t") as client:
+    async with answering(refuse) as port, OpenClawClient(token="t") as client:
         with pytest.raises(ProtocolError, match=r"does not speak TLS; .* ws://"):
-            await client.connect(f"wss://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+            await client.connect(f"wss://127.0.0.1:{port}")
 
 
 def test_how_long_it_was_waited_for() -> None:

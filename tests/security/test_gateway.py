@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import random
-import socket
 import struct
 from contextlib import AsyncExitStack
 
@@ -19,7 +18,7 @@ from openclaw_nb.errors import AuthError, ConfigError
 from openclaw_nb.gateway import Gateway, connection, gateway
 from openclaw_nb.protocol.frames import MAX_HELLO, encode
 from tests.protocol.test_server import malformed
-from tests.spine import Counted, asynchronous, dialled, hello, let_in, on_both_loops, soon
+from tests.spine import Counted, answering, asynchronous, dialled, hello, let_in, on_both_loops, soon
 
 
 async def closed_with(ws: object) -> int | None:
@@ -353,14 +352,10 @@ async def test_tokens_do_not_follow_a_redirect() -> None:
             b"HTTP/1.1 302 Found\r\nLocation: ws://127.0.0.1:%d/\r\nContent-Length: 0\r\n\r\n" % elsewhere.port
         )
         await writer.drain()
-        writer.close()
 
-    async with Gateway() as elsewhere:
-        server = await asyncio.start_server(answer, "127.0.0.1", 0, family=socket.AF_INET)
-        port = server.sockets[0].getsockname()[1]
+    async with Gateway() as elsewhere, answering(answer) as port:
         with pytest.raises(Exception, match="HTTP 302"):
             await OpenClawClient(token="secret").connect(f"ws://127.0.0.1:{port}")
-        server.close()
         assert not elsewhere._connections
     assert len(got) == 1
     assert b"secret" not in got[0]
