@@ -203,7 +203,7 @@ class Link:
             self.route.again(self._time())
             self._asked.clear()
         if attempt and is_retryable(error):
-            return ConnectionLost(f"{error}, after {attempt} attempts to come back")
+            return ConnectionLost(f"{error}, after {attempt} {'attempt' if attempt == 1 else 'attempts'} to come back")
         return error
 
     def _end(self, task: asyncio.Task[OpenClawError]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from errno import ECONNREFUSED
 from ssl import SSLCertVerificationError, SSLError
 
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
@@ -67,7 +69,7 @@ def is_refused(error: Exception) -> bool:
     """Whether nobody listens there; of a name with several addresses asyncio tells it in words only."""
     if not isinstance(error, OSError):
         return False
-    return isinstance(error, ConnectionRefusedError) or "Connect call failed" in str(error)
+    return isinstance(error, ConnectionRefusedError) or f"[Errno {ECONNREFUSED}] Connect call failed" in str(error)
 
 
 def _codes(error: ConnectionClosed) -> set[int]:
@@ -80,4 +82,6 @@ def _reason(error: OSError) -> str:
         return "connection refused"
     if isinstance(error, ConnectionResetError):
         return "it hung up"
+    if error.errno is not None and "Connect call failed" in str(error):  # which asyncio says of every reason
+        return os.strerror(error.errno).lower()
     return (error.strerror or str(error) or type(error).__name__).lower()

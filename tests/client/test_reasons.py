@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from errno import ECONNREFUSED, ECONNRESET, EHOSTUNREACH
 from typing import Any
 
 import pytest
@@ -23,13 +25,18 @@ from tests.spine import answering, asynchronous
         (ConnectionClosedError(Close(1009, ""), None), ProtocolError, "too big"),
         (ConnectionClosedError(None, Close(1009, "")), ProtocolError, "too big"),
         (ConnectionClosedError(None, None), ConnectionLost, "was cut"),
-        (ConnectionRefusedError(111, "x"), ConnectionLost, "connection refused"),
+        (ConnectionRefusedError(ECONNREFUSED, "x"), ConnectionLost, "connection refused"),
         (
-            OSError("Multiple exceptions: [Errno 111] Connect call failed ('::1', 9)"),
+            OSError(f"Multiple exceptions: [Errno {ECONNREFUSED}] Connect call failed ('::1', 9)"),
             ConnectionLost,
             "connection refused",
         ),
-        (OSError(113, "No route to host"), ConnectionLost, "no route to host"),
+        (
+            OSError(EHOSTUNREACH, "Connect call failed ('10.0.0.9', 9)"),
+            ConnectionLost,
+            os.strerror(EHOSTUNREACH).lower(),
+        ),
+        (OSError(ECONNRESET, "Connect call failed ('::1', 9)"), ConnectionLost, "it hung up"),
         (TimeoutError(), ConnectionLost, "no answer"),
         (InvalidMessage("x"), ProtocolError, "is no gateway"),
     ],
@@ -68,7 +75,7 @@ def test_a_gateway_that_starts_is_waited_for() -> None:
         (ConnectionClosedOK(Close(1001, ""), Close(1001, ""), True), True),
         (ConnectionClosedError(None, None), False),
         (ConnectionClosedError(Close(1011, ""), None), False),
-        (ConnectionRefusedError(111, "x"), False),
+        (ConnectionRefusedError(ECONNREFUSED, "x"), False),
     ],
 )
 def test_a_gateway_that_goes_away(error: Exception, goes: bool) -> None:
@@ -78,8 +85,9 @@ def test_a_gateway_that_goes_away(error: Exception, goes: bool) -> None:
 @pytest.mark.parametrize(
     ("error", "refused"),
     [
-        (ConnectionRefusedError(111, "x"), True),
-        (OSError("Multiple exceptions: [Errno 111] Connect call failed ('::1', 9)"), True),
+        (ConnectionRefusedError(ECONNREFUSED, "x"), True),
+        (OSError(f"Multiple exceptions: [Errno {ECONNREFUSED}] Connect call failed ('::1', 9)"), True),
+        (OSError(EHOSTUNREACH, "Connect call failed ('10.0.0.9', 9)"), False),
         (TimeoutError(), False),
         (ConnectionClosedError(None, None), False),
     ],

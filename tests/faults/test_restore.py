@@ -334,7 +334,7 @@ async def test_a_link_that_was_given_up() -> None:
         proxy.upstream = home
         gate.set()
         assert [str(await run) for run in runs] == ["one two "] * 3
-        assert lines[1].endswith("after 1 attempts to come back; going on from character 8, attempt 1 of 2")
+        assert lines[1].endswith("after 1 attempt to come back; going on from character 8, attempt 1 of 2")
     assert model.calls == 3
 
 
@@ -375,7 +375,7 @@ async def test_a_failure_that_was_overcome_is_not_told_later() -> None:
         await soon(lambda: run.text == "one two ")
         proxy.upstream = 9
         proxy.cut()
-        with pytest.raises(RunError, match="after 1 attempts to come back") as failure:
+        with pytest.raises(RunError, match="after 1 attempt to come back") as failure:
             await run
         assert failure.value.code == "STREAM_DISCONNECTED"
         assert attempts == [1, 2]
