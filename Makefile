@@ -15,7 +15,7 @@ CHOICES := ANTHROPIC_API_KEY GEMINI_API_KEY OPENAI_API_KEY OPENCLAW_GATEWAY_URL 
 export JUPYTER_PREFER_ENV_PATH := 1
 unexport JUPYTER_PATH
 
-.PHONY: help lab demo test $(SUITES) bench soak fuzz levels clean
+.PHONY: help lab demo test $(SUITES) bench soak late fuzz levels clean
 
 help: ## what there is to run
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ bench: .venv/bench ## measurements, printed and kept under build/
 
 soak: .venv/test ## random faults: make soak MINUTES=n [FAULTS=n] [SEED=n]
 	$(PY) -m tests.faults.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(FAULTS),--faults $(FAULTS)) $(if $(SEED),--seed $(SEED))
+
+late: .venv/test ## sockets are looked at late, as on a busy machine: make late [TESTS=folders] [LATE=chance,seconds]
+	PYTHONPATH=$(abspath tests/tools/late) $(if $(LATE),LATE=$(LATE)) $(BIN)/pytest $(or $(TESTS),tests/answers tests/client tests/gateway tests/faults)
 
 fuzz: .venv/test ## any bytes into all that reads frames: make fuzz [SECONDS=n]
 	$(PY) -m tests.tools.fuzz $(or $(SECONDS),60)

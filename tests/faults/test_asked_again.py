@@ -102,12 +102,13 @@ async def test_thoughts_are_told_once() -> None:
 
 @asynchronous
 async def test_one_key_from_two_clients() -> None:
-    model = Counted(*PIECES, pause=0.005)
+    model = Counted(*PIECES, pause=0.005, until=(gate := asyncio.Event()))
     async with mortal(model) as (gateway, client), OpenClawClient(token="same", token_batch_size=10) as other:
         await other.connect(gateway.gateway.url)
         runs = [one.send("go", idempotency_key="k") for one in (client, other)]
         await soon(lambda: runs[0].tokens > 20)
         await gateway.restart()
+        gate.set()
         assert [str(await run) for run in runs] == [TEXT, TEXT]
     assert model.calls == 2, "once, and once again"
 
