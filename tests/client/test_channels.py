@@ -211,9 +211,9 @@ async def test_the_end_of_an_instance_counts_once_however_many_links_it_had(monk
         await soon(lambda: all(run.tokens for run in runs))
         await one.kill(0)
         assert [str(await run) for run in runs] == [TEXT] * 8
+        await soon(lambda: client.endpoints[0].cuts == 4, "the end of each link")
         assert len(errors) == 1
         assert not client.stability.why()
-        assert client.endpoints[0].cuts == 4
 
 
 @asynchronous

@@ -335,7 +335,7 @@ async def test_no_secret_is_logged_or_shown(caplog: pytest.LogCaptureFixture) ->
 
 @asynchronous
 async def test_a_client_that_does_not_answer_pings_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway, "PING", 0.1)
+    monkeypatch.setattr(gateway, "PING", 1.0)
     async with Gateway() as served, dialled(served, ping_interval=None) as raw:
         raw.ws.transport.pause_reading()
         assert len(served._connections) == 1
