@@ -33,6 +33,7 @@ def terminating(port: int, context: ssl.SSLContext, host: str = "127.0.0.1") -> 
         for task in rest:
             task.cancel()
         await asyncio.gather(*rest, return_exceptions=True)
+        await asyncio.sleep(0)  # in which the sockets are closed
 
     server = asyncio.run_coroutine_threadsafe(serve(), loop).result(60)
     try:
@@ -45,11 +46,18 @@ def terminating(port: int, context: ssl.SSLContext, host: str = "127.0.0.1") -> 
 
 
 async def _pass_on(port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError, asyncio.IncompleteReadError):
+    ends = [writer]
+    try:
         request, _, rest = (await reader.readuntil(b"\r\n\r\n")).partition(b"\r\n")
-        there, back = await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.0.2", 0))
+        there, back = await asyncio.open_connection("127.0.0.1", port, local_addr=(PROXY, 0))
+        ends.append(back)
         back.write(request + f"\r\nX-Forwarded-For: {ELSEWHERE}\r\n".encode() + rest)
         await asyncio.gather(_copy(reader, back), _copy(there, writer))
+    except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+        pass
+    finally:
+        for end in ends:
+            end.transport.abort()
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -58,3 +66,5 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             writer.write(data)
             await writer.drain()
     writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
