@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, expect
 
-from tests.browser.test_level import take_focus
 from tests.browser.test_timeline import choose_theme
-from tests.browser.test_view import CONTRAST, SAVED, kernel_is, wait_until
+from tests.browser.test_view import CONTRAST, SAVED, kernel_is, take_focus, wait_until
 
 from .conftest import Notebook, Open
 

@@ -262,8 +262,7 @@ def test_a_hundred_agents_in_ten_cells(
             page.wait_for_timeout(900)
             drawn = wait_until(lambda: check_drawn(page.evaluate(LANES)))
         notebook.output(10).evaluate(UNFOLD)
-        page.wait_for_timeout(300)
-        assert check_drawn(notebook.output(10).evaluate(LANES)) >= 4
+        wait_until(lambda: check_drawn(notebook.output(10).evaluate(LANES)) >= 4)
         notebook.screenshot("lanes-load")
         took = results(notebook, 2 + cells, cells * agents)
     check_whole(notebook, load.works, cells, agents, count)

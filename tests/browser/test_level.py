@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser.test_timeline import choose_theme
-from tests.browser.test_view import CONTRAST, wait_until
+from tests.browser.test_view import CONTRAST, take_focus, wait_until
 from tests.staged import STEPS
 
 from .conftest import FrontEnd, Notebook, Open
@@ -75,13 +75,6 @@ def radio(notebook: Notebook, index: int, name: str) -> Locator:
 
 def why(notebook: Notebook, index: int) -> Locator:
     return notebook.output(index).locator(".ocnb-why")
-
-
-def take_focus(target: Locator) -> None:
-    """A front end moves the focus a moment after a cell has run."""
-    target.page.wait_for_timeout(300)
-    target.focus()
-    expect(target).to_be_focused()
 
 
 def test_by_keyboard_and_linked_both_ways(front_end: Open) -> None:

@@ -8,9 +8,8 @@ import nbformat
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.test_level import take_focus
 from tests.browser.test_timeline import choose_theme
-from tests.browser.test_view import CONTRAST, wait_until
+from tests.browser.test_view import CONTRAST, take_focus, wait_until
 from tests.staged import STEPS
 
 from .conftest import FrontEnd, Notebook, Open

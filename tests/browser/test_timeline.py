@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser.plain_page import plain_lines
-from tests.browser.test_view import CONTRAST, RECORD
+from tests.browser.test_view import CONTRAST, RECORD, take_focus
 
 if TYPE_CHECKING:
     from .conftest import FrontEnd, Notebook, Open
@@ -95,13 +95,6 @@ def status(notebook: Notebook, index: int) -> Locator:
     return notebook.output(index).get_by_role("status")
 
 
-def take_focus(notebook: Notebook, index: int) -> None:
-    """A front end moves the focus a moment after a cell has run."""
-    notebook.page.wait_for_timeout(300)
-    strip(notebook, index).focus()
-    expect(strip(notebook, index)).to_be_focused()
-
-
 def heads(notebook: Notebook, index: int) -> dict[str, str]:
     return dict(line.split("=") for line in notebook.run(index).inner_text().split("\n") if line)
 
@@ -124,7 +117,7 @@ def test_by_keyboard(front_end: Open, request: pytest.FixtureRequest) -> None:
     expect(active(notebook, 1)).to_have_attribute("aria-label", re.compile("^now, main, turn, 2 messages more, "))
     cells = page.locator(".jp-Cell").count()
 
-    take_focus(notebook, 1)
+    take_focus(strip(notebook, 1))
     page.keyboard.press("ArrowLeft")
     expect(active(notebook, 1)).to_have_attribute("aria-label", re.compile("^before refactor, "))
     expect(active(notebook, 1)).to_have_attribute("aria-posinset", "3")
@@ -137,7 +130,7 @@ def test_by_keyboard(front_end: Open, request: pytest.FixtureRequest) -> None:
     expect(active(notebook, 1)).to_have_attribute("aria-label", re.compile("^start, now, "))
     assert heads(notebook, 2) == before | {"main": first}
 
-    take_focus(notebook, 1)
+    take_focus(strip(notebook, 1))
     page.keyboard.press("ArrowDown")
     expect(notebook.output(1)).to_contain_text("A `Loader` with **two** methods.")
     page.keyboard.press("c")
@@ -243,7 +236,7 @@ def test_a_pools_run_is_one_entry_with_its_agents_as_branches(lab: Open, page: P
     expect(dots.filter(has_text="pool: coder, tester, reviewer")).to_have_count(1)
     for name in ("coder", "tester", "reviewer"):
         expect(dots.get_by_text(name, exact=True)).to_have_count(1)
-    take_focus(notebook, 3)
+    take_focus(strip(notebook, 3))
     page.keyboard.press("ArrowLeft")
     expect(active(notebook, 3)).to_have_attribute(
         "aria-label", re.compile("^pool: coder, tester, reviewer, main, pool, parallel, 3 of 3 done, ")
@@ -256,7 +249,7 @@ def test_a_pools_run_is_one_entry_with_its_agents_as_branches(lab: Open, page: P
     notebook.run(4)
     notebook.run(5)
     expect(active(notebook, 3)).to_have_attribute("aria-setsize", re.compile("^(3[2-9]|[4-9][0-9])$"))
-    take_focus(notebook, 3)
+    take_focus(strip(notebook, 3))
     page.keyboard.press("Control+End")
     expect(active(notebook, 3)).to_have_attribute("aria-label", re.compile("^now, main, turn, 2 messages more"))
     page.keyboard.press("ArrowLeft")
@@ -292,7 +285,7 @@ def test_ten_thousand_snapshots_stay_smooth(
     chromium.start_tracing(page=page, categories=["toplevel", "blink.user_timing"])
     page.evaluate(SCROLL)
     at_work, waiting = tasks(chromium.stop_tracing())
-    take_focus(notebook, 1)
+    take_focus(strip(notebook, 1))
     page.keyboard.press("Control+Home")
     expect(active(notebook, 1)).to_have_attribute("aria-posinset", "1")
     expect(active(notebook, 1)).to_be_in_viewport()

@@ -197,6 +197,17 @@ def wait_until(condition: Callable[[], Any], seconds: float = 60) -> Any:
     pytest.fail(f"not within {seconds:g} s")
 
 
+def take_focus(target: Locator) -> None:
+    """And have it still a moment after: a front end moves the focus when a cell has run."""
+
+    def has_kept_it() -> bool:
+        target.focus()
+        target.page.wait_for_timeout(300)
+        return bool(target.evaluate("el => el === document.activeElement"))
+
+    wait_until(has_kept_it)
+
+
 def kernel_is(page: Page, status: str) -> bool:
     look = "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status"
     return bool(page.evaluate(look) == status)
