@@ -9,6 +9,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +84,9 @@ def kill_after(what: str, mode: str, characters: int, end: int) -> None:
 
 def left_alone(mock: MockOpenAI) -> int:
     """How many calls it had, once it knows of all that was sent to it before its clients went."""
+    with closing(HTTPConnection("127.0.0.1", mock.port)) as last:  # taken in after all that came before it
+        last.request("GET", "/")
+        last.getresponse().read()
     limit = time.monotonic() + 60
     while mock.open_connections:
         assert time.monotonic() < limit, "who was killed is still connected"
