@@ -5,6 +5,7 @@ By it a wait that would never end is refused at once, and an agent that only wai
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -31,6 +32,10 @@ __all__ = [
     "waiting_for",
     "way",
 ]
+
+HEARD = 1.0
+"""Seconds after which an interrupt is heard at the latest: one that reached another thread of this process, as one that
+was stopped meanwhile, wakes no wait for a lock; on Windows none does."""
 
 part_of: ContextVar[tuple[str, str] | None] = ContextVar("part_of", default=None)
 """The run that this code is a part of, as its model or a tool of it is: its id, and the name of its agent."""
@@ -104,9 +109,11 @@ def wait(future: Future[Any], timeout: float | None = None) -> None:
         return
     if waiter.wait is not None:
         waiter.wait(future, timeout)
-    else:
+        return
+    end = math.inf if timeout is None else time.monotonic() + timeout
+    while not future.done() and (rest := end - time.monotonic()) > 0:
         with suppress(FutureTimeout):
-            future.exception(timeout)
+            future.exception(min(rest, HEARD))
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -185,3 +187,24 @@ def test_who_waits_for_whom_and_since_when() -> None:
         assert waits.waiting()[0].names == ("b", "c", "d")
         assert waits.waiting()[0].since == one.since, "it has waited all the time"
     assert not waits.waiting()
+
+
+INTERRUPTED = """
+import signal, threading
+from concurrent.futures import Future
+from openclaw_nb.waits import wait
+
+def interrupt():
+    signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+threading.Timer(0.3, interrupt).start()
+try:
+    wait(Future())
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_an_interrupt_is_heard_whichever_thread_it_reached() -> None:
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "interrupted\n"

@@ -29,6 +29,10 @@ PATIENT = "import openclaw_nb.notebook; openclaw_nb.notebook.SETTLE = 600"
 """What a cell runs for others that are to be stopped: they end when what they wait for has stopped. By themselves they
 give that up after a moment, and on a machine that is busy with something else it takes longer than that."""
 
+STRANDED = 10.0
+"""Seconds of silence after which ipykernel 7.2 is spoken to: up to 7.3 a request that comes as a reply leaves may lie
+unread until the next one comes (https://github.com/ipython/ipykernel/pull/1529)."""
+
 LIMITS = (2, 8, 32)
 """Time limits in seconds to try one after the other, where something has to be there before they are reached: a busy
 machine may need the longer ones."""
@@ -190,12 +194,17 @@ class Kernel:
         self.manager.shutdown_kernel(now=True)
 
     def _next(self, timeout: float) -> Message:
-        try:
-            message: Message = self.client.get_iopub_msg(timeout=max(timeout, 0))
-        except Empty:
-            raise TimeoutError("the kernel said nothing in time") from None
-        self.screen.take(message)
-        return message
+        end = time.monotonic() + timeout
+        while (rest := end - time.monotonic()) > 0:
+            try:
+                message: Message = self.client.get_iopub_msg(timeout=min(rest, STRANDED))
+            except Empty:
+                if self.version == "7.2.0":
+                    self.client.kernel_info()
+            else:
+                self.screen.take(message)
+                return message
+        raise TimeoutError("the kernel said nothing in time")
 
     def _reply(self, cell: str, timeout: float) -> Message:
         while True:
