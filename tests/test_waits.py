@@ -197,6 +197,7 @@ from openclaw_nb.waits import wait
 def interrupt():
     signal.pthread_kill(threading.get_ident(), signal.SIGINT)
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background process ignores it
 threading.Timer(0.3, interrupt).start()
 try:
     wait(Future())
