@@ -229,7 +229,8 @@ class InFlight:
             if flight.pausing is not None and is_retryable(error):
                 continue
             end = failed(error)
-            pause = self._restore.pause(end.error, flight.attempts + 1) if flight.accepted else None
+            known = flight.accepted or flight.attempts > 0
+            pause = self._restore.pause(end.error, flight.attempts + 1) if known else None
             if pause is None or flight.stopping:
                 self.end(flight, end)
             else:

@@ -18,7 +18,7 @@ from openclaw_nb.gateway import Gateway
 from openclaw_nb.models.base import Closable, ModelEvent, ModelRequest, TextDelta
 from openclaw_nb.run import Run
 from tests.faults.killed import held
-from tests.faults.proxy import behind, seamless
+from tests.faults.proxy import CutAfter, behind, seamless
 from tests.foreign import foreign
 from tests.mock_openai import MockOpenAI, Reply, started, words
 from tests.spine import Counted, asynchronous, serving, soon
@@ -357,13 +357,26 @@ class Twice:
 
 
 @asynchronous
-async def test_a_link_that_is_given_up_during_the_pause() -> None:
+async def test_a_link_that_is_given_up_during_the_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flights, "DELAY", 2.0)
     (gate := asyncio.Event()).set()
     async with behind(model := Twice(gate), max_reconnect_attempts=0) as (proxy, client):
         attempts, _, _ = watched(client)
         client.on("restore", lambda run, attempt: proxy.cut())
         assert await client.send("go") == "one two "
         assert attempts == [1], "the link was lost while it waited anyway"
+    assert model.calls == 2
+
+
+@asynchronous
+async def test_a_link_that_is_given_up_as_it_is_asked_again() -> None:
+    """The gateway has the run, though its word that it takes it up again does not come."""
+    (gate := asyncio.Event()).set()
+    async with behind(model := Twice(gate), max_reconnect_attempts=0) as (proxy, client):
+        attempts, _, _ = watched(client)
+        client.on("restore", lambda run, attempt: proxy.now(CutAfter(0, "res")))
+        assert await client.send("go") == "one two "
+        assert attempts == [1, 2]
     assert model.calls == 2
 
 
