@@ -11,7 +11,7 @@ from openclaw_nb.errors import RunError
 from openclaw_nb.events import Status
 from openclaw_nb.run import Run
 from tests.foreign import Foreign, foreign
-from tests.spine import asynchronous, soon
+from tests.spine import asynchronous, soon, taken
 
 
 async def begun(gateway: Foreign, run: Run, text: str = "tok0") -> None:
@@ -212,7 +212,7 @@ async def test_stopped_at_3() -> None:
 async def test_stopped_before_there_is_anything_to_stop() -> None:
     async with foreign(3) as (gateway, client):
         run = client.send("go")
-        await soon(lambda: run.id in gateway.runs)
+        await soon(lambda: taken(client))
         run.cancel()
         await soon(lambda: gateway.methods().count("chat.send") == 1)
         await gateway.work(run.id, "lifecycle", phase="start")
